@@ -1,0 +1,457 @@
+// Package ledger is the contract of Headway's memory: who may write which partitions, who wrote them, with which code, from what.
+//
+// A ledger is a set of business transactions. Each method below is one transaction: it happens whole or not at all, is durable when
+// it returns nil, and is serialised with every other. A method that returns an error has changed nothing, unless the error wraps
+// ErrUnknown: then it may have happened, and the caller settles the question by asking again (every mutation can be repeated: by its
+// id it is a no-op the second time, and returns the same answer).
+//
+// Three counters never go back and are never reset: the logical clock (history.Seq), one token per table (history.Token), and the
+// position in the audit log.
+//
+// A stale write cannot be expressed: whoever records, intends or releases passes the Attempt or Lease that it was given, and the
+// transaction looks at its token. Sets are partitions on the table's axis; a table keeps the axis it was first used with.
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
+)
+
+// A Ledger is one store. Its methods may be called from many goroutines, and several processes may have the same store open.
+type Ledger interface {
+	// ID is the ledger's name, given once when the store was created. It is what a warehouse remembers.
+	ID() string
+
+	// URL is where the store is, fit to be shown: passwords struck out.
+	URL() string
+
+	// Snapshot reads the histories of the tables (by key) and all periods at one moment. Unknown keys give empty histories.
+	// Leases that ended without settling show as Unsettled. It changes nothing.
+	Snapshot(ctx context.Context, tables []string) (*history.Snapshot, error)
+
+	// Head is the logical clock: equal to a snapshot's Seq while the snapshot is still true. It must be cheap.
+	Head(ctx context.Context) (history.Seq, error)
+
+	// Observe records what was seen outside: calendars that gained or lost dates, periods that changed, source partitions whose
+	// content is new, changed, gone or drifted. What is as it was is a no-op and does not move the clock; changes get one new Seq,
+	// which is returned with what changed. (Rule 17: gains and losses are logged alike.)
+	Observe(ctx context.Context, seen Observation) (Observed, error)
+
+	// Acquire grants a write lease over all claims or none. If a live lease of another run or a hold overlaps a claim, a
+	// *ConflictError names every one of them. What overlaps a lease that ended unsettled is granted only to a request that says
+	// it will settle: Lease.Settle then names those partitions, and no attempt may start on them before Settle was called.
+	// The tokens are fresh, one per table. Acquire also expires leases whose time is over or whose holder is known to be dead.
+	Acquire(ctx context.Context, req LeaseRequest) (*Lease, error)
+
+	// Renew extends leases by their TTL and returns those that are still live. A lease that is missing from the answer has ended
+	// and cannot come back.
+	Renew(ctx context.Context, leases []LeaseID) ([]LeaseID, error)
+
+	// Release gives partitions back, or all of the lease when claims is nil. Partitions in flight cannot be released: they become
+	// unsettled. Releasing what is not held is a no-op.
+	Release(ctx context.Context, lease LeaseID, claims []Claim) error
+
+	// Settle folds what was found in the warehouse into the ledger, for partitions of a lease: after the fence over them was raised
+	// with the lease's token, markers are what was ever committed, and an intent without a marker never will be. Commits of markers
+	// are recorded as Record would; the partitions stop being unsettled; intents without markers end as failed attempts.
+	Settle(ctx context.Context, lease LeaseID, table string, set calendar.Set, found []Commit) (history.Seq, error)
+
+	// Intents are the intents not yet recorded or ended, for the tables: what a crash may have left.
+	Intents(ctx context.Context, tables []string) ([]Intent, error)
+
+	// PutRun stores a run, new or changed. The State of a stored run only moves forward; a run that has ended stays as it is.
+	PutRun(ctx context.Context, run RunRecord) error
+
+	// Runs lists runs, newest first, at most limit. A filter's empty fields match all.
+	Runs(ctx context.Context, f RunFilter) ([]RunRecord, error)
+
+	// StartAttempt draws the attempt's token and puts its partitions in flight. The clock at that moment is its ReadSeq: it must be
+	// called before the first read. expect is the clock the caller judged by; if tables named in depends have changed since, it
+	// returns ErrMoved and the caller looks again. The partitions must be claimed by the lease, settled, and not in flight.
+	// With Guarded the partitions are put in doubt in the same transaction (rule 14).
+	StartAttempt(ctx context.Context, req AttemptRequest) (*Attempt, error)
+
+	// Intend stores what an attempt is about to publish, before it publishes (rule 11). ErrLost if the attempt's token has been
+	// superseded or its lease has ended.
+	Intend(ctx context.Context, intent Intent) error
+
+	// Record tells what the warehouse has committed for an intent, and what else became of the attempt's partitions: quarantined,
+	// failed, or left. It ends the attempt. What the warehouse has committed is recorded whoever finds it, also when the lease is
+	// gone: a commit is never refused. The new ChangedSeq is drawn here, after the commit; partitions listed as unchanged keep
+	// theirs. The first publish of a code version registers it as the table's newest.
+	Record(ctx context.Context, c Commit) (history.Seq, error)
+
+	// Fail ends an attempt that published nothing: all its partitions get the outcome. A cancelled attempt leaves no verdict.
+	Fail(ctx context.Context, f Failure) (history.Seq, error)
+
+	// Attempts lists attempts, oldest first, by run or by table and set; at most limit.
+	Attempts(ctx context.Context, f AttemptFilter) ([]AttemptRecord, error)
+
+	// Metrics gives the latest stored value of each check of a table for the partitions of the set, oldest partition first.
+	Metrics(ctx context.Context, table string, set calendar.Set) ([]Metric, error)
+
+	// Contents gives rows and fingerprint of each published or observed partition of the set.
+	Contents(ctx context.Context, table string, set calendar.Set) ([]Content, error)
+
+	// Mark changes what the ledger holds of partitions because a person says so; it is audited with its reason.
+	Mark(ctx context.Context, m Mark) (history.Seq, error)
+
+	// Versions lists the code versions of a table, oldest first.
+	Versions(ctx context.Context, table string) ([]VersionRecord, error)
+
+	// Audit lists entries of the audit log, oldest first; VerifyAudit walks the whole chain and returns a *ChainError naming the
+	// first entry that was edited, removed or moved.
+	Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
+	VerifyAudit(ctx context.Context) (entries int, err error)
+
+	// Close ends the use of the store. It waits for transactions under way.
+	Close() error
+}
+
+// Ids are opaque, unique, and safe in file names.
+type (
+	LeaseID   string
+	RunID     string
+	AttemptID string
+)
+
+// A Claim is a table (by key) and partitions of it.
+type Claim struct {
+	Table string
+	Axis  calendar.Axis
+	Set   calendar.Set
+}
+
+// A Holder is who has a lease: shown to people, and asked whether it still lives.
+type Holder struct {
+	Host  string
+	Boot  string // boot id of the host
+	PID   int
+	Start int64 // the process's start time in clock ticks since boot
+	User  string
+}
+
+// An Actor is who does something that is audited.
+type Actor struct {
+	User string
+	Host string
+	PID  int
+}
+
+// A Class orders runs: fix over scheduled over backfill.
+type Class string
+
+// The classes.
+const (
+	ClassFix       Class = "fix"
+	ClassScheduled Class = "scheduled"
+	ClassBackfill  Class = "backfill"
+)
+
+// Rank is higher for what may take from the other.
+func (c Class) Rank() int {
+	switch c {
+	case ClassFix:
+		return 3
+	case ClassScheduled:
+		return 2
+	}
+	return 1
+}
+
+// A LeaseRequest asks for a lease.
+type LeaseRequest struct {
+	ID     LeaseID // chosen by the caller, so that asking again is harmless
+	Run    RunID
+	Class  Class
+	Holder Holder
+	Writes []Claim
+	Reads  []Claim
+	TTL    time.Duration
+	// Settles: the caller will settle what earlier leases left (fence, look, Settle) before it starts attempts there.
+	Settles bool
+	Reason  string
+}
+
+// A Lease is the right to write. It lasts until Deadline on the ledger's clock and must be renewed before.
+type Lease struct {
+	ID     LeaseID
+	Run    RunID
+	TTL    time.Duration
+	Tokens map[string]history.Token // by table key; the fence is raised with them over the claims
+	Settle []Claim                  // partitions that must be settled first
+}
+
+// A Conflict is one overlap that stands in the way of a request.
+type Conflict struct {
+	Lease   LeaseID // "" for a hold without a run
+	Run     RunID
+	Class   Class
+	Table   string
+	Overlap calendar.Set
+	Holder  Holder
+	Since   time.Time
+	Command string
+	Done    int // partitions of the run that are finished
+	Total   int
+	Hold    bool
+	Reason  string
+}
+
+// An AttemptRequest starts an attempt.
+type AttemptRequest struct {
+	ID      AttemptID
+	Lease   LeaseID
+	Run     RunID
+	Table   string
+	Set     calendar.Set
+	Version string
+	// Code is what the version stands for, kept when the version is registered.
+	Code    VersionRecord
+	Expect  history.Seq
+	Depends []string // table keys the caller's judgement rests on
+	Guarded bool
+	At      time.Time // wall clock, for people
+}
+
+// An Attempt is the right to publish what it computed for its partitions.
+type Attempt struct {
+	ID      AttemptID
+	Lease   LeaseID
+	Run     RunID
+	Table   string
+	Set     calendar.Set
+	Token   history.Token
+	ReadSeq history.Seq
+	Version string
+}
+
+// A Content is what stands in one partition.
+type Content struct {
+	Partition   calendar.Partition
+	Rows        int64
+	Fingerprint string
+}
+
+// A Hull is the range of an input's partitions that an attempt's windows reached.
+type Hull struct {
+	Input string // table key
+	Reach calendar.Interval
+}
+
+// A Metric is a check's value on one partition.
+type Metric struct {
+	Check     string
+	Partition calendar.Partition
+	// Value is the share or number that was compared; Weight is how many rows (or entities) it speaks of, so that values of several
+	// partitions can be pooled.
+	Value  float64
+	Weight int64
+	Passed bool
+	At     history.Seq // filled by the ledger
+}
+
+// An Intent is what an attempt is about to publish. Its id is the attempt's.
+type Intent struct {
+	Attempt      AttemptID
+	Run          RunID
+	Table        string
+	Token        history.Token
+	ReadSeq      history.Seq
+	Version      string
+	CheckVersion string
+	Publish      []Content    // what passed
+	Empty        calendar.Set // of these, the partitions whose emptiness is right
+	Shortfall    []ShortSet
+	Hulls        []Hull
+	Metrics      []Metric
+	Quarantine   calendar.Set
+	Reasons      map[calendar.Partition]string // why each quarantined partition did not pass
+	ReadAt       time.Time
+}
+
+// A ShortSet says which partitions were computed from less.
+type ShortSet struct {
+	Set       calendar.Set
+	Shortfall history.Shortfall
+}
+
+// A Commit is what became of an attempt.
+type Commit struct {
+	Attempt AttemptID
+	// Published are the partitions that the warehouse has committed under the attempt's marker. Unchanged are those whose replaced and
+	// inserted rows are equal and equal to what the ledger knew: they keep their ChangedSeq (rule 12).
+	Published calendar.Set
+	Unchanged calendar.Set
+	At        time.Time
+}
+
+// A Failure ends an attempt without a publish.
+type Failure struct {
+	Attempt   AttemptID
+	Token     history.Token
+	Outcome   history.Outcome // Failed or Quarantined
+	Cancelled bool            // stopped from outside: no verdict
+	Reason    string
+	// For Quarantined: verdicts, metrics and their key, as in Intent.
+	CheckVersion string
+	Metrics      []Metric
+	Reasons      map[calendar.Partition]string
+	At           time.Time
+}
+
+// An Observation is what was seen outside.
+type Observation struct {
+	Expected []Expected
+	Periods  map[string][]calendar.Interval
+	Sources  []Seen
+	At       time.Time
+}
+
+// Expected is the set that a table's calendar names now, up to what is due.
+type Expected struct {
+	Table string
+	Axis  calendar.Axis
+	Set   calendar.Set
+}
+
+// Seen is what a source was found to hold in Looked: Contents of each partition with rows; Empty ones are expected, without rows, and
+// allowed to be; Drifted ones broke the contract. Of Looked, all else is missing: it is recorded as lost if it was known.
+type Seen struct {
+	Table    string
+	Axis     calendar.Axis
+	Looked   calendar.Set
+	Contents []Content
+	Empty    calendar.Set
+	Drifted  calendar.Set
+	Meta     string // the cheap version (file names, sizes, times) that goes with it
+}
+
+// Observed is what an observation changed.
+type Observed struct {
+	Seq     history.Seq
+	Gained  map[string]calendar.Set // by table key
+	Lost    map[string]calendar.Set
+	Changed map[string]calendar.Set // content new or different
+	Gone    map[string]calendar.Set // source partitions that were known and are not there
+}
+
+// A MarkKind is what a person says of partitions.
+type MarkKind string
+
+// The marks.
+const (
+	MarkFresh   MarkKind = "fresh"   // what stands is right as it is, by today's code and inputs
+	MarkStale   MarkKind = "stale"   // compute it again
+	MarkSkipped MarkKind = "skipped" // there will be no rows: counts as fresh
+	MarkHeadTo  MarkKind = "promote" // make Version the table's head
+)
+
+// A Mark is a person's word on partitions.
+type Mark struct {
+	Kind     MarkKind
+	Table    string
+	Axis     calendar.Axis
+	Set      calendar.Set
+	Contents []Content // for fresh with --observed: what stands there
+	Version  string
+	Actor    Actor
+	Reason   string
+	At       time.Time
+}
+
+// A RunState is where a run stands. Ended states do not change.
+type RunState string
+
+// A RunRecord is a stored run.
+type RunRecord struct {
+	ID        RunID
+	State     RunState
+	Class     Class
+	Command   string // as typed
+	Holder    Holder
+	Reason    string
+	Request   []byte // JSON
+	Plan      []byte // JSON, plan/v1
+	Report    []byte // JSON, run/v1, when ended
+	Events    []byte // JSON lines, bounded
+	Done      int
+	Total     int
+	Sets      []Claim
+	Exit      int
+	Ended     bool
+	StartedAt time.Time
+	EndedAt   time.Time
+}
+
+// A RunFilter selects runs.
+type RunFilter struct {
+	ID     RunID  // or a prefix of one
+	Table  string // key: runs that wrote it
+	Active bool   // not ended
+	Limit  int    // 0: 100
+}
+
+// An AttemptRecord is a stored attempt.
+type AttemptRecord struct {
+	ID          AttemptID
+	Run         RunID
+	Table       string
+	Set         calendar.Set
+	Token       history.Token
+	ReadSeq     history.Seq
+	Version     string
+	State       string // running, published, partial, quarantined, failed, cancelled, lost
+	Reason      string
+	Published   calendar.Set
+	Quarantined calendar.Set
+	Hulls       []Hull
+	StartedAt   time.Time
+	EndedAt     time.Time
+}
+
+// An AttemptFilter selects attempts.
+type AttemptFilter struct {
+	ID    AttemptID
+	Run   RunID
+	Table string
+	Set   calendar.Set // with Table: attempts that touch it; empty: all
+	Limit int          // 0: 1000; the newest are kept
+}
+
+// A VersionRecord is a code version of a table: what it is, and where it came from.
+type VersionRecord struct {
+	Version  string
+	Producer string
+	Commit   string // git commit, "" outside a checkout
+	Dirty    bool
+	Summary  string // first line of what changed, or the command
+	Seq      history.Seq
+	At       time.Time
+	Head     bool
+}
+
+// An AuditEntry is one line of the audit log. Hash covers every field and the hash before it.
+type AuditEntry struct {
+	Position int64
+	At       time.Time
+	Actor    Actor
+	Action   string // mark, hold, lease.break, override …
+	Table    string
+	Set      calendar.Set
+	Reason   string
+	Before   string // JSON
+	After    string // JSON
+	Previous string
+	Hash     string
+}
+
+// An AuditFilter selects entries.
+type AuditFilter struct {
+	Table string
+	Since time.Time
+	Limit int // 0: 1000
+}
