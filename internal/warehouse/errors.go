@@ -1,0 +1,103 @@
+package warehouse
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
+)
+
+// ErrUnknown is wrapped by errors after which a transaction may or may not have committed.
+var ErrUnknown = errors.New("the outcome is unknown")
+
+// A ForeignLedgerError says that another ledger coordinates writes here.
+type ForeignLedgerError struct {
+	Location, Ledger string // whose it is
+	Since            string
+}
+
+func (e *ForeignLedgerError) Error() string {
+	return fmt.Sprintf("%s is coordinated by the ledger %s (since %s)", e.Location, e.Ledger, e.Since)
+}
+
+// A FencedError says that a newer token stands on partitions, or that they have no fence.
+type FencedError struct {
+	Table   string
+	Token   history.Token
+	Fenced  calendar.Set // partitions whose fence is not the token
+	Highest history.Token
+}
+
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("token %d no longer holds the fence on %d partitions of %s (highest %d): somebody else has taken them over",
+		e.Token, e.Fenced.Count(), e.Table, e.Highest)
+}
+
+// An OutsideError says that computed rows do not belong to the chunk.
+type OutsideError struct {
+	Table   string
+	Rows    int64
+	Nulls   int64 // of these, rows whose partition column is null
+	Example string
+	Chunk   string
+}
+
+func (e *OutsideError) Error() string {
+	return fmt.Sprintf("%d rows for %s lie outside the chunk %s (%d of them with a null partition; example: %s): "+
+		"the query must select the rows of {{start}}..{{end}} only", e.Rows, e.Table, e.Chunk, e.Nulls, e.Example)
+}
+
+// A MismatchError says that what was inserted is not what was checked. The transaction was rolled back.
+type MismatchError struct {
+	Table     string
+	Partition string
+	Checked   string
+	Inserted  string
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("partition %s of %s: the rows inserted (%s) are not the rows checked (%s): rolled back", e.Partition, e.Table, e.Inserted, e.Checked)
+}
+
+// A SchemaError says that rows do not fit the relation that stands.
+type SchemaError struct {
+	Relation, Column string
+	Found, Wanted    string
+	Next             string
+}
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("column %q of %s: the query gives %s, the table has %s: %s", e.Column, e.Relation, e.Found, e.Wanted, e.Next)
+}
+
+// A SourceError says that a source cannot be read as it is.
+type SourceError struct {
+	Source, File string
+	What         string
+	Next         string
+}
+
+func (e *SourceError) Error() string {
+	s := "source " + e.Source
+	if e.File != "" {
+		s += " (" + e.File + ")"
+	}
+	s += ": " + e.What
+	if e.Next != "" {
+		s += ": " + e.Next
+	}
+	return s
+}
+
+// A LockedError says that another process has the store open.
+type LockedError struct {
+	Path, Holder string // pid and command, where known
+}
+
+func (e *LockedError) Error() string {
+	if e.Holder == "" {
+		return fmt.Sprintf("%s is open in another process", e.Path)
+	}
+	return fmt.Sprintf("%s is open in another process: %s", e.Path, e.Holder)
+}
