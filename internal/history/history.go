@@ -119,6 +119,8 @@ type Table struct {
 	// Head is the newest accepted code version of the table; "" before the first publish. Order holds older ones, oldest first.
 	Head     string
 	Versions []string
+	// Meta is, for a source, the cheap version (names, sizes, times) that goes with its last observation.
+	Meta string
 	// Held partitions are under a person's hold. InFlight ones are being written right now; Reserved ones are leased to a live run.
 	Held     calendar.Set
 	InFlight calendar.Set

@@ -11,8 +11,6 @@ var (
 	ErrUnknown = errors.New("the outcome is unknown")
 	// ErrLost: the lease has ended or the token has been superseded. Nothing more may be written under it.
 	ErrLost = errors.New("the lease is lost")
-	// ErrMoved: what the caller judged by has changed since. Look again.
-	ErrMoved = errors.New("the ledger has moved on")
 	// ErrNotFound: no such run, attempt or lease.
 	ErrNotFound = errors.New("not found")
 	// ErrUnsettled: partitions must be settled before an attempt may start on them.

@@ -32,6 +32,11 @@ type Ledger interface {
 	// Leases that ended without settling show as Unsettled. It changes nothing.
 	Snapshot(ctx context.Context, tables []string) (*history.Snapshot, error)
 
+	// Changes is a snapshot of what has changed after since: Tables holds only those of the tables that changed, of their Segments and
+	// Verdicts only the rows written after since (a verdict that was removed is seen by the newer segment over it), all else whole. A
+	// reader that lays Segments over its own (history.Overlay) has what Snapshot would give. Its cost grows with what changed.
+	Changes(ctx context.Context, since history.Seq, tables []string) (*history.Snapshot, error)
+
 	// Head is the logical clock: equal to a snapshot's Seq while the snapshot is still true. It must be cheap.
 	Head(ctx context.Context) (history.Seq, error)
 
@@ -68,10 +73,10 @@ type Ledger interface {
 	// Runs lists runs, newest first, at most limit. A filter's empty fields match all.
 	Runs(ctx context.Context, f RunFilter) ([]RunRecord, error)
 
-	// StartAttempt draws the attempt's token and puts its partitions in flight. The clock at that moment is its ReadSeq: it must be
-	// called before the first read. expect is the clock the caller judged by; if tables named in depends have changed since, it
-	// returns ErrMoved and the caller looks again. The partitions must be claimed by the lease, settled, and not in flight.
-	// With Guarded the partitions are put in doubt in the same transaction (rule 14).
+	// StartAttempt draws the attempt's token and puts its partitions in flight. The attempt's ReadSeq is req.ReadSeq: the clock of the
+	// snapshot that it was judged by, which was taken before its first read; what changes after that makes its partitions stale again,
+	// so nothing is lost by starting a little later. The partitions must be claimed by the lease, settled (ErrUnsettled), and not in
+	// flight; ErrLost if the lease has ended. With Guarded the partitions are put in doubt in the same transaction (rule 14).
 	StartAttempt(ctx context.Context, req AttemptRequest) (*Attempt, error)
 
 	// Intend stores what an attempt is about to publish, before it publishes (rule 11). ErrLost if the attempt's token has been
@@ -211,8 +216,7 @@ type AttemptRequest struct {
 	Version string
 	// Code is what the version stands for, kept when the version is registered.
 	Code    VersionRecord
-	Expect  history.Seq
-	Depends []string // table keys the caller's judgement rests on
+	ReadSeq history.Seq
 	Guarded bool
 	At      time.Time // wall clock, for people
 }
