@@ -62,7 +62,8 @@ type Warehouse interface {
 	Contents(ctx context.Context, target Target, set calendar.Set) ([]Content, error)
 
 	// Observe looks at a source. Files are loaded into a copy inside the warehouse and read from there, so what is fingerprinted is what is
-	// read (rule 23); relations are read as they are. When the source's cheap version equals req.Known nothing is loaded and
+	// read (rule 23); a view named Target.Relation reads the copy, so that queries of people may name the source. Relations are read as
+	// they are. When the source's cheap version equals req.Known nothing is loaded and
 	// SourceState.Unchanged is true.
 	Observe(ctx context.Context, req SourceRequest) (*SourceState, error)
 
@@ -88,8 +89,6 @@ type Warehouse interface {
 type Dialect interface {
 	// Relation quotes a relation; "t" and "s.t" are written by people.
 	Relation(name string) string
-	// SourceRelation is where the copy of a source of files is read.
-	SourceRelation(key string) string
 	// Literal is the start of partition p as a typed literal: DATE '2024-01-05', TIMESTAMPTZ '…'.
 	Literal(axis calendar.Axis, p calendar.Partition) string
 	// Cells is a parenthesised query with the columns partition_start and partition_end and one <period>_start per period (null where
