@@ -260,6 +260,7 @@ type Check struct {
 	ToColumns []string // relationship: its columns; default the same names
 	Query     string   // sql: partition and value
 	Warn      bool     // severity warn: told, but it blocks nothing
+	Where     string   // a condition on rows: only these are judged; "" is all
 	Pos       Pos
 }
 

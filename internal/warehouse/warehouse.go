@@ -148,6 +148,8 @@ type Check struct {
 	ToColumns []string
 	// Query gives (partition, value) rows; for kind rows it gives the expected numbers.
 	Query string
+	// Where is a condition on rows; the check judges only these. "" is all.
+	Where string
 	Warn  bool
 }
 
