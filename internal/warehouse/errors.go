@@ -101,3 +101,27 @@ func (e *LockedError) Error() string {
 	}
 	return fmt.Sprintf("%s is open in another process: %s", e.Path, e.Holder)
 }
+
+// A DataError says that a statement failed on the values it met: a conversion, a number out of range, a division. Other partitions may
+// compute well.
+type DataError struct {
+	Table string
+	Err   error
+}
+
+func (e *DataError) Error() string { return fmt.Sprintf("computing %s failed on its data: %v", e.Table, e.Err) }
+
+// Unwrap gives the warehouse's own error.
+func (e *DataError) Unwrap() error { return e.Err }
+
+// A QueryError says that a statement cannot be run as it is written: a syntax error, an unknown table or column. It fails the same way
+// however often it is tried.
+type QueryError struct {
+	What string // which statement
+	Err  error
+}
+
+func (e *QueryError) Error() string { return fmt.Sprintf("%s: %v", e.What, e.Err) }
+
+// Unwrap gives the warehouse's own error.
+func (e *QueryError) Unwrap() error { return e.Err }
