@@ -1,0 +1,87 @@
+// Package executor is the contract of how a step runs: what computes the rows of a chunk. It has two drivers: query (SQL in the
+// warehouse) and command (a program in a process group of its own).
+//
+// An executor computes and stages, or lets a command write to the table itself. It decides nothing about who may write and publishes
+// nothing: it is called between the attempt's start and its checks, with the fence over the chunk already raised to the attempt's token.
+package executor
+
+import (
+	"context"
+	"io"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// An Executor computes the rows of one table. Its methods may be called from many goroutines.
+type Executor interface {
+	// Produce computes the rows of the task's partitions and blocks until that is over: when it returns, nothing that it started is
+	// left running, as far as the operating system lets it know.
+	//
+	// It gives the stage that holds the rows; nil where the table's command wrote to the table itself, so that the caller looks there.
+	// The report is nil where nothing was said about single partitions: then all of the task's set was computed. With a report,
+	// partitions that it does not name count as failed.
+	//
+	// After an error nothing of the task may be published. When ctx ends, Produce stops what it runs, waits for its end within bounds,
+	// and returns an error that wraps context.Cause(ctx). It does not try again.
+	Produce(ctx context.Context, t Task) (*warehouse.Stage, *Report, error)
+}
+
+// A Task is one try at one chunk.
+type Task struct {
+	Table  *catalog.Table
+	Target warehouse.Target
+	// Dialect writes names and values into queries: the warehouse's own.
+	Dialect warehouse.Dialect
+	// Set is what is to be computed: not empty, expected partitions only.
+	Set calendar.Set
+	// Expected are the table's expected partitions: a command's range may bridge what is not expected, but not what is and is not asked
+	// for. Empty where that is not known: then nothing is bridged.
+	Expected calendar.Set
+	Run      string
+	Attempt  string
+	Token    history.Token
+	Number   int // of the try, from 1
+	// Inputs are the declared inputs by catalog name: what a query may read.
+	Inputs map[string]Input
+	// Tables are the quoted relations of all tables of the project by catalog name, for messages and for checks.
+	Tables map[string]string
+	// Periods are the project's periods, in civil days.
+	Periods map[string][]calendar.Interval
+	Dir     string    // the project folder, absolute
+	Log     io.Writer // takes the output of commands, line by line
+	// Lookup resolves ${NAME} and ${file:path} in the environment of commands.
+	Lookup func(name string) (value string, ok bool)
+}
+
+// An Input is a table that a task reads.
+type Input struct {
+	Relation string // quoted
+	Axis     calendar.Axis
+	// Reach is the hull of the input's partitions that the windows of the task's set reach, on the input's axis; it may be empty.
+	Reach calendar.Interval
+}
+
+// A Report is what a command said about single partitions.
+type Report struct {
+	Partitions map[calendar.Partition]PartitionReport
+}
+
+// A PartitionReport is what a command said about one partition.
+type PartitionReport struct {
+	State ReportState
+	Rows  int64  // as counted by the command; -1 where it did not say
+	Error string // for failed ones, bounded; "" where it did not say
+}
+
+// A ReportState is how a partition came out by a command's own account.
+type ReportState string
+
+// The states, as commands write them.
+const (
+	ReportDone   ReportState = "done"
+	ReportEmpty  ReportState = "empty"
+	ReportFailed ReportState = "failed"
+)
