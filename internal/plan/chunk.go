@@ -1,0 +1,121 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/headway-data/headway/internal/calendar"
+)
+
+// defaultBatch is how many partitions a chunk of a table has that does not say: a statement over many dates costs little more than one
+// over one date, and a chunk is what a failure loses.
+const defaultBatch = 365
+
+// A Chunk is what one attempt computes.
+type Chunk struct {
+	Table string
+	Set   calendar.Set
+}
+
+// Chunks cuts steps into waves of chunks: the waves one after another, the chunks of a wave in any order or at once. It takes one step,
+// or all steps of a loop (Plan.Stages gives them so). No chunk holds p and q where q depends on p (rule 20): in a loop a chunk spans at
+// most the loop's smallest total lag, and its tables interleave. Chunks have at most the table's batch size; the chunk of a command is
+// one contiguous interval, bridging what is not expected, unless the command takes {dates}. The error names a loop whose partitions
+// wait for one another.
+func Chunks(w *World, steps ...Step) ([][]Chunk, error) {
+	var nodes []*node
+	var rest []calendar.Set
+	loop := false
+	for _, s := range steps {
+		n := w.named[s.Table]
+		if n == nil {
+			return nil, &ChunkError{Tables: []string{s.Table}, What: "is not a table of this project"}
+		}
+		loop = loop || w.parts[n.part].loop
+		nodes = append(nodes, n)
+		rest = append(rest, s.Set)
+	}
+	var waves [][]Chunk
+	if !loop {
+		for i, n := range nodes {
+			waves = append(waves, n.chunks(nil, rest[i]))
+		}
+		return waves, nil
+	}
+	sweep(nodes, rest, 0, func(i int, set calendar.Set) {
+		waves = append(waves, nodes[i].chunks(nil, set))
+	})
+	e := &ChunkError{What: "wait for one another: their windows lead back to the same partition"}
+	for i, n := range nodes {
+		if !rest[i].Empty() {
+			e.Tables = append(e.Tables, n.table.Name)
+		}
+	}
+	if len(e.Tables) > 0 {
+		return nil, e
+	}
+	return waves, nil
+}
+
+// A ChunkError says which tables cannot be cut into chunks.
+type ChunkError struct {
+	Tables []string
+	What   string
+}
+
+func (e *ChunkError) Error() string {
+	out := "partitions of"
+	for i, t := range e.Tables {
+		if i > 0 {
+			out += " and"
+		}
+		out += " " + t
+	}
+	return out + " " + e.What
+}
+
+// chunks cuts a set whose members do not depend on one another.
+func (n *node) chunks(out []Chunk, set calendar.Set) []Chunk {
+	size := n.table.Batch.Size
+	if size < 1 {
+		size = defaultBatch
+	}
+	if n.table.Command == nil || n.takesDates() {
+		for _, s := range set.Chunks(size) {
+			out = append(out, Chunk{n.table.Name, s})
+		}
+		return out
+	}
+	for _, run := range n.contiguous(set) {
+		for _, s := range run.Chunks(size) {
+			out = append(out, Chunk{n.table.Name, s})
+		}
+	}
+	return out
+}
+
+// takesDates reports whether the table's command is told its partitions one by one.
+func (n *node) takesDates() bool {
+	for _, arg := range n.table.Command.Args {
+		if strings.Contains(arg, "{dates}") {
+			return true
+		}
+	}
+	return false
+}
+
+// contiguous cuts a set where an expected partition lies between that is not in it. What is not expected does not break a run.
+func (n *node) contiguous(set calendar.Set) []calendar.Set {
+	var out []calendar.Set
+	var run []calendar.Interval
+	for _, iv := range set.Intervals() {
+		if k := len(run); k > 0 && n.index.Rank(iv.Start) != n.index.Rank(run[k-1].End) {
+			out = append(out, calendar.NewSet(run...))
+			run = nil
+		}
+		run = append(run, iv)
+	}
+	if len(run) > 0 {
+		out = append(out, calendar.NewSet(run...))
+	}
+	return out
+}

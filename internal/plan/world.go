@@ -1,0 +1,203 @@
+// Package plan judges which partitions are fresh and says what has to be done about those that are not. It is pure: a World is what a
+// judgement rests on, as data; there is no I/O, no clock and no context.
+//
+// Freshness has one definition, in judge.go. Plans, status, why, gates, and the executor that asks again before each chunk use it.
+package plan
+
+import (
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+)
+
+// Inputs are what a World is made of. Maps are keyed by table name unless they say otherwise; a missing entry is an empty one.
+type Inputs struct {
+	Graph *Graph
+	// Expected are the partitions that are due now: the calendar from the table's start to what is due.
+	Expected map[string]calendar.Set
+	// Coming are partitions that the calendar names and that are not due yet. Only States looks at them.
+	Coming map[string]calendar.Set
+	// Periods are today's, by name, in civil days; PeriodChanges are the ones the ledger has logged, oldest first.
+	Periods       map[string][]calendar.Interval
+	PeriodChanges map[string][]history.PeriodChange
+	// Tables are the histories. Reserved must not hold what the asking run itself has reserved.
+	Tables map[string]*history.Table
+	Seq    history.Seq
+	// Versions are the code versions to judge by: today's code, or the ledger's head where today's code is an older registered one.
+	// Without one no content is stale by code.
+	Versions      map[string]string
+	CheckVersions map[string]string
+	Now           time.Time
+	// LeaveCode: what is stale by its code alone counts as up to date (class scheduled). Judgements still list it as Code.
+	LeaveCode bool
+}
+
+// A World is everything a judgement rests on, with what has been judged so far. One goroutine owns it. Its Inputs are read only;
+// Replace is the way to change them. (Seq may be set forward: judgements do not depend on it once calendars are logged.)
+type World struct {
+	Inputs
+	nodes []*node
+	named map[string]*node
+	// parts are the components in topological order.
+	parts []part
+	need  []calendar.Set // scratch of ensure, by node
+}
+
+// A part is one component of the graph: a table, or the tables of a loop.
+type part struct {
+	nodes []*node
+	loop  bool
+}
+
+// A node is a table of the world.
+type node struct {
+	id, part  int
+	table     *catalog.Table
+	history   *history.Table
+	expected  calendar.Set
+	index     *calendar.Index
+	bootstrap calendar.Set
+	inputs    []*edge
+	readers   []*edge
+	// watched are tables whose changes alter the verdicts of this one's checks.
+	watched  []*node
+	watchers []*node
+	changes  *changes
+	// redefined are the periods that the table depends on and that were once defined otherwise.
+	redefined []redefinition
+	// judged holds for the partitions in valid.
+	judged Judgement
+	valid  calendar.Set
+}
+
+// NewWorld prepares a world. It keeps and never changes what it is given.
+func NewWorld(in Inputs) *World {
+	w := &World{Inputs: in, named: map[string]*node{}}
+	if w.Graph == nil {
+		w.Graph = NewGraph(nil)
+	}
+	tables := make(map[string]*history.Table, len(in.Tables))
+	for name, h := range in.Tables {
+		tables[name] = h
+	}
+	w.Tables = tables
+	for _, c := range w.Graph.Order() {
+		p := part{loop: c.Loop}
+		for _, t := range c.Tables {
+			n := &node{id: len(w.nodes), part: len(w.parts), table: t, expected: in.Expected[t.Name], history: tables[t.Name]}
+			if n.history == nil {
+				n.history = &history.Table{}
+			}
+			n.index = calendar.NewIndex(n.expected)
+			n.changes = newChanges(n.history, n.expected, in.Seq)
+			w.nodes = append(w.nodes, n)
+			w.named[t.Name] = n
+			p.nodes = append(p.nodes, n)
+		}
+		w.parts = append(w.parts, p)
+	}
+	for _, n := range w.nodes {
+		w.connect(n)
+	}
+	w.need = make([]calendar.Set, len(w.nodes))
+	return w
+}
+
+// connect makes the edges of a table.
+func (w *World) connect(n *node) {
+	for _, in := range n.table.Inputs {
+		read := w.named[in.Table]
+		if read == nil {
+			continue // the catalog refuses unknown tables; a world of a part of one has edges that leave it
+		}
+		e := &edge{in: in, reader: n, read: read, spans: make([]span, len(in.Windows))}
+		for i := range in.Windows {
+			e.spans[i] = newSpan(&in.Windows[i], n, read, w.Periods[in.Windows[i].Within])
+		}
+		n.inputs = append(n.inputs, e)
+		read.readers = append(read.readers, e)
+	}
+	for _, check := range n.table.Checks {
+		if read := w.named[check.To]; read != nil && read != n {
+			n.watched = append(n.watched, read)
+			read.watchers = append(read.watchers, n)
+		}
+	}
+	n.bootstrap = w.bootstrap(n)
+	n.redefined = w.redefinitions(n)
+}
+
+// bootstrap is the set of the first expected partitions of each period, as the table declares.
+func (w *World) bootstrap(n *node) calendar.Set {
+	rule := n.table.Bootstrap
+	if rule == nil {
+		return calendar.Set{}
+	}
+	var ivs []calendar.Interval
+	for _, season := range seasons(w.Periods[rule.Of], n.table.Axis, n.table.Axis) {
+		first := n.index.Rank(season.over.Start)
+		end := min(n.index.Select(first+rule.Partitions), season.over.End)
+		ivs = append(ivs, n.expected.Within(calendar.Interval{Start: season.over.Start, End: end}).Intervals()...)
+	}
+	return calendar.NewSet(ivs...)
+}
+
+// Replace gives a table its new history, as of seq. What rests on a partition whose history differs is judged again when it is asked for.
+func (w *World) Replace(table string, h *history.Table, seq history.Seq) {
+	w.Seq = max(w.Seq, seq)
+	n := w.named[table]
+	if n == nil {
+		return
+	}
+	if h == nil {
+		h = &history.Table{}
+	}
+	differ := differences(n.history, h)
+	w.Tables[table] = h
+	n.history = h
+	n.changes = newChanges(h, n.expected, w.Seq)
+	w.invalidate(n, differ)
+}
+
+// Upstream is the set of expected input partitions in the windows of a table's partitions.
+func (w *World) Upstream(table string, in *catalog.Input, set calendar.Set) calendar.Set {
+	if e := w.edge(table, in); e != nil {
+		return e.upstream(set.Intersect(e.reader.expected))
+	}
+	return calendar.Set{}
+}
+
+// Reach is the hull of the windows of a table's partitions, on the input's axis, clipped to nothing: open windows end at Beginning or
+// Horizon. It is empty where no partition of the set has a window.
+func (w *World) Reach(table string, in *catalog.Input, set calendar.Set) calendar.Interval {
+	e := w.edge(table, in)
+	if e == nil {
+		return calendar.Interval{}
+	}
+	var ivs []calendar.Interval
+	for i := range e.spans {
+		ivs = e.spans[i].upstream(ivs, set.Intersect(e.reader.expected), narrow)
+	}
+	return calendar.NewSet(ivs...).Bounds()
+}
+
+// Downstream is the set of a consumer's expected partitions whose windows hold one of the changed, expected, input partitions.
+func (w *World) Downstream(consumer string, in *catalog.Input, changed calendar.Set) calendar.Set {
+	if e := w.edge(consumer, in); e != nil {
+		return e.downstream(changed, narrow)
+	}
+	return calendar.Set{}
+}
+
+func (w *World) edge(table string, in *catalog.Input) *edge {
+	if n := w.named[table]; n != nil {
+		for _, e := range n.inputs {
+			if e.in == in {
+				return e
+			}
+		}
+	}
+	return nil
+}

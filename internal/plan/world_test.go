@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+)
+
+func day(y, m, d int) calendar.Partition {
+	return calendar.Partition(calendar.DateOf(y, time.Month(m), d))
+}
+
+// A bench is a world under construction, for tests: days 0 to 30 unless said otherwise, all expected and logged at clock 1.
+type bench struct {
+	tables []*catalog.Table
+	in     Inputs
+}
+
+func newBench() *bench {
+	return &bench{in: Inputs{
+		Expected: map[string]calendar.Set{}, Periods: map[string][]calendar.Interval{}, PeriodChanges: map[string][]history.PeriodChange{},
+		Tables: map[string]*history.Table{}, Versions: map[string]string{}, CheckVersions: map[string]string{}, Seq: 100,
+	}}
+}
+
+func (b *bench) table(t *catalog.Table, expected calendar.Set, segs ...history.Segment) *catalog.Table {
+	if t.Axis.Grain == calendar.None && t.Name != "" && !expected.Equal(calendar.Of(0)) {
+		t.Axis.Grain = calendar.Day
+	}
+	b.tables = append(b.tables, t)
+	b.in.Expected[t.Name] = expected
+	b.in.Tables[t.Name] = &history.Table{Segments: segs, Known: expected}
+	if t.Source == nil {
+		b.in.Versions[t.Name] = "v1"
+	}
+	return t
+}
+
+func (b *bench) source(name string, expected calendar.Set, segs ...history.Segment) {
+	b.table(&catalog.Table{Name: name, Source: &catalog.Source{}}, expected, segs...)
+}
+
+func (b *bench) world() *World {
+	b.in.Graph = NewGraph(b.tables)
+	return NewWorld(b.in)
+}
+
+func input(table string, windows ...catalog.Window) *catalog.Input {
+	return &catalog.Input{Table: table, Windows: windows, Complete: 1, Restates: true}
+}
+
+func days(from, to int) catalog.Window {
+	return catalog.Window{Kind: catalog.Offset, Unit: calendar.Day, From: from, To: to}
+}
+
+var same = catalog.Window{Kind: catalog.Same}
+
+// seg is a stretch of rows read and changed at two clocks, by code v1.
+func seg(from, to calendar.Partition, read, changed history.Seq) history.Segment {
+	return history.Segment{Interval: calendar.Interval{Start: from, End: to}, ReadSeq: read, ChangedSeq: changed, Version: "v1"}
+}
+
+func wantSet(t *testing.T, what string, got, want calendar.Set) {
+	t.Helper()
+	if !got.Equal(want) {
+		t.Errorf("%s: got %v, want %v", what, got.Intervals(), want.Intervals())
+	}
+}
+
+func TestFreshDownToTheSources(t *testing.T) {
+	b := newBench()
+	b.source("raw", calendar.Range(0, 10), seg(0, 5, 0, 3), seg(6, 10, 0, 3))
+	b.table(&catalog.Table{Name: "a", Inputs: []*catalog.Input{input("raw", same)}}, calendar.Range(0, 10), seg(0, 10, 4, 5))
+	b.table(&catalog.Table{Name: "b", Inputs: []*catalog.Input{input("a", days(-2, -1))}}, calendar.Range(0, 10), seg(0, 10, 6, 7))
+	w := b.world()
+	wantSet(t, "raw", w.Judge("raw").Fresh, calendar.Range(0, 10).Minus(calendar.Of(5)))
+	wantSet(t, "a", w.Judge("a").Fresh, calendar.Range(0, 10).Minus(calendar.Of(5)))
+	wantSet(t, "b", w.Judge("b").Fresh, calendar.Range(0, 10).Minus(calendar.Of(6, 7)))
+	wantSet(t, "b upstream", w.Judge("b").Upstream, calendar.Of(6, 7))
+}
+
+func TestChangeMakesItsWindowsStale(t *testing.T) {
+	b := newBench()
+	b.source("raw", calendar.Range(0, 10), seg(0, 5, 0, 3), seg(5, 6, 0, 9), seg(6, 10, 0, 3))
+	b.table(&catalog.Table{Name: "a", Inputs: []*catalog.Input{input("raw", days(-2, 0))}}, calendar.Range(0, 10), seg(0, 10, 4, 5))
+	w := b.world()
+	wantSet(t, "a input", w.Judge("a").Input, calendar.Range(5, 8))
+	p, err := Make(w, Request{})
+	if err != nil || len(p.Steps) != 1 {
+		t.Fatalf("plan %+v, %v", p, err)
+	}
+	wantSet(t, "step", p.Steps[0].Set, calendar.Range(5, 8))
+	if c := p.Steps[0].Causes; len(c) != 1 || c[0].Kind != CauseInput || len(c[0].Because) != 1 || c[0].Because[0].Partition != 5 {
+		t.Errorf("causes %+v", c)
+	}
+}
