@@ -31,10 +31,12 @@ type Project struct {
 	// SchemaPrefix is put before every table's schema in this environment.
 	SchemaPrefix string
 	Zone         string
-	State        string // as written, after ${…}: sqlite:… or postgres://…; "" where not said
-	Warehouses   []*Warehouse
-	Calendars    []*Calendar
-	Periods      []*Period
+	// State is where the ledger is, sqlite:… or postgres://…, as written: it may still hold ${…} (see Resolve). "" where not said.
+	State      string
+	StatePos   Pos
+	Warehouses []*Warehouse
+	Calendars  []*Calendar
+	Periods    []*Period
 	// Tables are the sources, tables and what producers make, in the order of the file. Names are unique.
 	Tables    []*Table
 	Producers []*Producer
@@ -42,14 +44,17 @@ type Project struct {
 	Guard     Guard
 	// Limits
 	MaxParallel int // attempts at once over all warehouses; 0: not said
+
+	lines map[string][]string // of every file that was read, for errors that are found later
 }
 
 // A Warehouse is where tables live.
 type Warehouse struct {
-	Name        string
-	Type        string // duckdb, postgres, bigquery
+	Name string
+	Type string // duckdb, postgres, bigquery
+	// Path, URL, Project, Dataset and Location may still hold ${…}, which is resolved when a connection opens (see Resolve).
 	Path        string // duckdb: the file, relative to the project folder
-	URL         string // postgres; may still hold ${…}, which is resolved when a connection opens
+	URL         string // postgres
 	Project     string // bigquery
 	Dataset     string
 	Location    string
@@ -60,11 +65,12 @@ type Warehouse struct {
 // A Calendar tells which partitions are expected. Exactly one of its ways is set.
 type Calendar struct {
 	Name     string
-	Query    string // rows of one column, dates
-	File     string // CSV with a header, relative to the project folder
-	Column   string // the file's column
-	Every    bool   // every cell of the grain
-	Weekdays bool   // Monday to Friday
+	Query    string         // rows of one column, dates
+	File     string         // CSV with a header, relative to the project folder
+	Column   string         // the file's column
+	Every    bool           // every cell of the grain
+	Grain    calendar.Grain // with Every: the grain it was written for, which is that of every table that uses it
+	Weekdays bool           // Monday to Friday
 	Pos      Pos
 }
 

@@ -1,0 +1,254 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/headway-data/headway/internal/calendar"
+)
+
+// An Edge leads from a table to one that it reads.
+type Edge struct {
+	Reader, Read *Table
+	// Input is what is read; nil where only a check names the table. Such an edge says that Read's partition comes first, and no more.
+	Input *Input
+	Pos   Pos
+}
+
+// OrderOnly reports whether the edge is only there because a check of Reader names Read.
+func (e *Edge) OrderOnly() bool { return e.Input == nil }
+
+// A Graph is the tables of a project and what they read of one another. It never changes.
+type Graph struct {
+	tables     map[string]*Table
+	out, in    map[string][]*Edge // by reader, by what is read; in the order of the file
+	components []Component
+}
+
+// A Component is a table, or tables that read one another in a loop.
+type Component struct {
+	// Tables are in an order in which each comes after those that it reads, within a slice (see Slice).
+	Tables []*Table
+	// Loop: the tables read one another, or the one table reads itself.
+	Loop bool
+	// Cells: all tables of the loop have one axis, and Span, Slice and Lead count its cells. Otherwise they count hours.
+	Cells bool
+	// Span is the smallest sum of lags around a loop: a chunk that spans more could hold a partition and one that depends on it.
+	Span int64
+	// Slice and Lead give an order in which a loop can be computed. Put each partition at its end (its number plus 1, where Cells; else the
+	// hours of its end since any epoch) plus the Lead of its table, and cut that line into slices of length Slice, anywhere. Slice after
+	// slice, and within one the Tables in their order, each table's partitions of the slice at once, no partition comes before one it reads.
+	// Slice is at least 1 and at most Span.
+	Slice int64
+	Lead  map[string]int64
+}
+
+// MaxChunk is how many consecutive partitions of a table of the loop may be computed at once; 0 where there is no bound.
+func (c Component) MaxChunk(t *Table) int {
+	switch {
+	case !c.Loop:
+		return 0
+	case c.Cells:
+		return int(c.Slice)
+	}
+	// n cells end at most n-1 of the longest cells apart, which must be less than a slice.
+	longest := int64(hoursIn[t.Axis.Grain][1])
+	return int((c.Slice-1)/longest) + 1
+}
+
+// NewGraph builds the graph of a project. A loop of tables whose partitions loop too is an error: Errors, one for each such loop found.
+// Inputs that name no table of the project are left out; Load has told of them.
+func NewGraph(p *Project) (*Graph, error) {
+	g := &Graph{tables: make(map[string]*Table, len(p.Tables)), out: map[string][]*Edge{}, in: map[string][]*Edge{}}
+	for _, t := range p.Tables {
+		g.tables[t.Name] = t
+	}
+	names := relationNames(p)
+	for _, t := range p.Tables {
+		for _, in := range t.Inputs {
+			if read := g.tables[in.Table]; read != nil {
+				g.link(&Edge{Reader: t, Read: read, Input: in, Pos: in.Pos})
+			}
+		}
+		g.linkChecks(t, names)
+	}
+	var errs Errors
+	for _, tables := range g.strong(p.Tables) {
+		c, loop := g.component(tables)
+		if loop != nil {
+			errs = append(errs, g.loopError(p, loop))
+			continue
+		}
+		g.components = append(g.components, c)
+	}
+	if len(errs) > 0 {
+		return nil, errs.asError()
+	}
+	return g, nil
+}
+
+func (g *Graph) link(e *Edge) {
+	g.out[e.Reader.Name] = append(g.out[e.Reader.Name], e)
+	g.in[e.Read.Name] = append(g.in[e.Read.Name], e)
+}
+
+// linkChecks adds what the checks of a table read and its inputs do not name.
+func (g *Graph) linkChecks(t *Table, names map[string]string) {
+	for _, c := range t.Checks {
+		for _, name := range c.reads(names) {
+			read := g.tables[name]
+			known := func(e *Edge) bool { return e.Read == read }
+			if read == nil || read == t || slices.ContainsFunc(g.out[t.Name], known) {
+				continue
+			}
+			g.link(&Edge{Reader: t, Read: read, Pos: c.Pos})
+		}
+	}
+}
+
+// relationNames leads from the ways to write a table in a query to its name, in lower case.
+func relationNames(p *Project) map[string]string {
+	out := make(map[string]string, 2*len(p.Tables))
+	for _, t := range p.Tables {
+		out[strings.ToLower(t.Relation)] = t.Name
+	}
+	for _, t := range p.Tables {
+		if t.IsSource() {
+			out[strings.ToLower(t.Name)] = t.Name // a source's copy is read by the source's name
+		}
+	}
+	return out
+}
+
+// reads are the tables that a check reads beside its own rows: those it names by template, and those its query names by relation.
+func (c *Check) reads(names map[string]string) []string {
+	var out []string
+	if c.To != "" {
+		out = append(out, c.To)
+	}
+	for _, text := range []string{c.Equals, c.Query} {
+		for _, ref := range templateRefs(text) {
+			out = append(out, ref.table)
+		}
+		for _, name := range sqlRelations(text) {
+			if table, ok := names[strings.ToLower(name)]; ok {
+				out = append(out, table)
+			}
+		}
+	}
+	return out
+}
+
+// Order gives the components so that each comes after all that its tables read. Where nothing decides, the order of the file does.
+func (g *Graph) Order() []Component { return g.components }
+
+// Table finds a table by name; nil where there is none.
+func (g *Graph) Table(name string) *Table { return g.tables[name] }
+
+// Inputs are the edges to what a table reads, in the order of the file; edges that are OrderOnly come last.
+func (g *Graph) Inputs(name string) []*Edge { return g.out[name] }
+
+// Consumers are the edges from those that read a table.
+func (g *Graph) Consumers(name string) []*Edge { return g.in[name] }
+
+// Upstream are the names of all tables that the given ones read, directly or not, without themselves unless they are read too; sorted.
+// Downstream are those that read them. OrderOnly edges do not count: they carry no data.
+func (g *Graph) Upstream(names ...string) []string {
+	return g.reach(names, g.out, func(e *Edge) string { return e.Read.Name })
+}
+
+// Downstream is the other way round: see Upstream.
+func (g *Graph) Downstream(names ...string) []string {
+	return g.reach(names, g.in, func(e *Edge) string { return e.Reader.Name })
+}
+
+func (g *Graph) reach(from []string, edges map[string][]*Edge, far func(*Edge) string) []string {
+	seen := map[string]bool{}
+	todo := slices.Clone(from)
+	for len(todo) > 0 {
+		name := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, e := range edges[name] {
+			if next := far(e); !e.OrderOnly() && !seen[next] {
+				seen[next] = true
+				todo = append(todo, next)
+			}
+		}
+	}
+	out := make([]string, 0, len(seen))
+	for name := range seen {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// strong gives the strongly connected components, each after those it reads (R. Tarjan, "Depth-First Search and Linear Graph Algorithms",
+// 1972), without recursion: a chain of tables may be long.
+func (g *Graph) strong(tables []*Table) [][]*Table {
+	type frame struct {
+		t    *Table
+		next int // of its edges
+	}
+	place := make(map[*Table]int, len(tables))
+	for i, t := range tables {
+		place[t] = i
+	}
+	index, low := map[*Table]int{}, map[*Table]int{}
+	onStack := map[*Table]bool{}
+	var stack []*Table
+	var out [][]*Table
+	enter := func(t *Table) frame {
+		index[t] = len(index) + 1
+		low[t] = index[t]
+		stack, onStack[t] = append(stack, t), true
+		return frame{t: t}
+	}
+	for _, root := range tables {
+		if index[root] != 0 {
+			continue
+		}
+		frames := []frame{enter(root)}
+		for len(frames) > 0 {
+			f := &frames[len(frames)-1]
+			if edges := g.out[f.t.Name]; f.next < len(edges) {
+				read := edges[f.next].Read
+				f.next++
+				if index[read] == 0 {
+					frames = append(frames, enter(read))
+				} else if onStack[read] {
+					low[f.t] = min(low[f.t], index[read])
+				}
+				continue
+			}
+			t := f.t
+			frames = frames[:len(frames)-1]
+			if len(frames) > 0 {
+				up := frames[len(frames)-1].t
+				low[up] = min(low[up], low[t])
+			}
+			if low[t] != index[t] {
+				continue
+			}
+			at := slices.Index(stack, t)
+			members := slices.Clone(stack[at:])
+			stack = stack[:at]
+			for _, m := range members {
+				onStack[m] = false
+			}
+			slices.SortFunc(members, func(a, b *Table) int { return place[a] - place[b] })
+			out = append(out, members)
+		}
+	}
+	return out
+}
+
+// axisOf is the one axis of all tables, if they have one.
+func axisOf(tables []*Table) (calendar.Axis, bool) {
+	for _, t := range tables {
+		if t.Axis != tables[0].Axis {
+			return calendar.Axis{}, false
+		}
+	}
+	return tables[0].Axis, true
+}
