@@ -1,7 +1,6 @@
 package run
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -308,30 +307,27 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-func TestReport(t *testing.T) {
+func TestSummaries(t *testing.T) {
 	r := fresh(t, pair(), Limits{Overall: 1})
-	must(t, r, Event{Kind: Noted, Table: "a", LeftTo: "r9", Result: &Result{Blocked: set(5, 7), Cause: CauseConflict, Reason: "r9 has it"}},
+	must(t, r, Event{Kind: Noted, Table: "z", LeftTo: "r9", Result: &Result{Blocked: set(5, 7), Cause: CauseConflict, Reason: "r9 has it"}},
 		Event{Kind: RunStarted},
 		Event{Kind: Started, Chunk: 1}, Event{Kind: Finished, Chunk: 1, Result: &Result{Published: set(0, 2), Unchanged: set(0, 1)}},
 		Event{Kind: Started, Chunk: 2}, Event{Kind: Finished, Chunk: 2, Result: &Result{Quarantined: set(0, 1), Skipped: set(1, 2), Reason: "b.unique"}})
-	days := func(string) calendar.Axis { return calendar.Axis{Grain: calendar.Day} }
-	after := 0.5
-	got, err := json.Marshal(r.Report("r1", days, func(table string) []CheckReport {
-		if table != "b" {
-			return nil
-		}
-		return []CheckReport{{ID: "b.unique", After: &after}}
-	}))
-	if err != nil {
-		t.Fatal(err)
+	got := r.Summaries()
+	if len(got) != 3 || got[0].Table != "a" || got[1].Table != "b" || got[2].Table != "z" {
+		t.Fatalf("got %+v", got)
 	}
-	want := `{"schema":"headway.run/v1","run":"r1","state":"partial","exit":5,"reason":"r9 has it","done":4,"total":4,"tables":[` +
-		`{"table":"a","published":2,"unchanged":1,"quarantined":0,"failed":0,"skipped":0,"blocked":2,"stopped":0,"reason":"r9 has it",` +
-		`"left_to":[{"run":"r9","partitions":2,"intervals":[{"start":"1970-01-06","end":"1970-01-08"}]}],"checks":[]},` +
-		`{"table":"b","published":0,"unchanged":0,"quarantined":1,"failed":0,"skipped":1,"blocked":0,"stopped":0,"reason":"b.unique",` +
-		`"left_to":[],"checks":[{"id":"b.unique","before":null,"after":0.5,"threshold":null,"passed":false}]}]}`
-	if string(got) != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	if a := got[0]; !a.Published.Equal(set(0, 2)) || !a.Unchanged.Equal(set(0, 1)) || a.Reason != "" {
+		t.Errorf("a: %+v", a)
+	}
+	if b := got[1]; !b.Quarantined.Equal(set(0, 1)) || !b.Skipped.Equal(set(1, 2)) || b.Reason != "b.unique" {
+		t.Errorf("b: %+v", b)
+	}
+	if z := got[2]; len(z.LeftTo) != 1 || z.LeftTo[0].Run != "r9" || !z.LeftTo[0].Set.Equal(set(5, 7)) || z.Cause != CauseConflict {
+		t.Errorf("z: %+v", z)
+	}
+	if r.Reason() != "r9 has it" || r.Exit() != 5 {
+		t.Errorf("%q, exit %d", r.Reason(), r.Exit())
 	}
 }
 

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/headway-data/headway/internal/catalog"
@@ -44,6 +45,12 @@ func (e *Executor) Produce(ctx context.Context, t executor.Task) (*warehouse.Sta
 		return nil, nil, fmt.Errorf("compute %s: %w", t.Table.Name, err)
 	}
 	return stage, nil, nil
+}
+
+// IsTemplateError reports whether an error is about what a template says: trying again will not help.
+func IsTemplateError(err error) bool {
+	_, ok := errors.AsType[catalog.Errors](err)
+	return ok
 }
 
 // A Renderer writes a query for a task; *Template is the one.
