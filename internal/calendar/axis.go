@@ -31,57 +31,89 @@ func ParseGrain(s string) (Grain, error) {
 }
 
 // An Axis numbers the partitions of a table: a grain in a time zone. Days and months are civil: their number does not depend on the
-// zone, their instants do. Hours are counted on the zone's own hour marks, so a day has 23 or 25 of them where the clock changes.
-// Two axes are equal (==) when grain and zone name are.
+// zone, their instants do. Hours lie on the zone's own hour marks, so a day has 23 or 25 of them where the clock changes.
+// Two axes are equal (==) when grain and zone name are. An axis must have passed CheckAxis before it is used.
 type Axis struct {
 	Grain Grain
-	// Zone is an IANA name; "" means UTC. It must have been checked with LoadZone.
+	// Zone is an IANA name; "" means UTC.
 	Zone string
 }
 
 // Whole is the axis of unpartitioned tables.
 func Whole() Axis { return Axis{Grain: None} }
 
-// Zones are looked up once per name; LoadLocation caches nothing.
-func (a Axis) location() *time.Location {
-	loc, err := LoadZone(a.Zone)
+// zone is the axis's time zone; zones are looked up once per name.
+func (a Axis) zone() *zone {
+	z, err := lookUp(a.Zone)
 	if err != nil {
 		panic("calendar: axis with a zone that was never checked: " + err.Error())
 	}
-	return loc
+	return z
 }
 
-// Instants gives the absolute time [start, end) of a partition. For Grain None it is all of time (two zero values).
-func (a Axis) Instants(p Partition) (start, end time.Time) { return a.Start(p), a.Start(p + 1) }
+// The arithmetic of instants ends a million years from 1970. What lies further away is treated as lying there: partitions up to
+// Beginning and Horizon have instants, and nothing overflows.
+const (
+	farYears  = 1_000_000
+	farMonths = 12 * farYears
+	farDays   = farYears / 400 * 146097
+	farHours  = 24 * farDays
+)
 
-// Start is the instant at which partition p begins: for days and months the first instant of the civil day in the zone.
+// far is the last partition of the grain that has an instant of its own; the first is its negative.
+func (g Grain) far() Partition {
+	return [...]Partition{None: 0, Hour: farHours, Day: farDays, Month: farMonths}[g]
+}
+
+func (g Grain) clamp(p Partition) Partition { return min(max(p, -g.far()), g.far()) }
+
+// Instants gives the absolute time [start, end) of a partition. For Grain None it is all of time (two zero values). A civil day that
+// the zone skipped (2011-12-30 in Pacific/Apia) has no time: start equals end.
+func (a Axis) Instants(p Partition) (start, end time.Time) {
+	return a.Start(p), a.Start(min(p, Horizon) + 1)
+}
+
+// Start is the instant at which partition p begins: for days and months the first at which the zone's clock shows the civil day or a
+// later one. It never falls as p grows.
 func (a Axis) Start(p Partition) time.Time {
-	switch a.Grain {
-	case Hour:
-		return time.Unix(int64(p)*3600-a.hourPhase(), 0).In(a.location())
-	case Day:
-		y, m, d := Date(p).Civil()
-		return firstInstant(y, m, d, a.location())
-	case Month:
-		y, m := monthCivil(p)
-		return firstInstant(y, m, 1, a.location())
+	if a.Grain == None {
+		return time.Time{}
 	}
-	return time.Time{}
+	z := a.zone()
+	return time.Unix(a.startSecond(p, z), 0).In(z.loc)
 }
 
-// At is the partition in which an instant lies.
-func (a Axis) At(t time.Time) Partition {
+func (a Axis) startSecond(p Partition, z *zone) int64 {
+	q := a.Grain.clamp(p)
 	switch a.Grain {
 	case Hour:
-		return Partition(floorDiv(t.Unix()+a.hourPhase(), 3600))
-	case Day:
-		y, m, d := t.In(a.location()).Date()
-		return Partition(DateOf(y, m, d))
+		return int64(q)*3600 - z.phase
 	case Month:
-		y, m, _ := t.In(a.location()).Date()
-		return MonthOf(y, m)
+		return firstShowing(int64(firstOfMonth(q))*86400, z.loc)
+	default:
+		return firstShowing(int64(q)*86400, z.loc)
 	}
-	return 0
+}
+
+// At is the partition in which an instant lies: the last p with Start(p) <= t. Where a clock goes back over midnight, that is the later
+// day already from the first time its date is shown.
+func (a Axis) At(t time.Time) Partition {
+	if a.Grain == None {
+		return 0
+	}
+	return a.atSecond(t.Unix(), a.zone())
+}
+
+func (a Axis) atSecond(sec int64, z *zone) Partition {
+	sec = min(max(sec, -farHours*3600), farHours*3600)
+	if a.Grain == Hour {
+		return Partition(floorDiv(sec+z.phase, 3600))
+	}
+	day := Date(floorDiv(highestShown(sec, z.loc), 86400))
+	if a.Grain == Month {
+		return day.month()
+	}
+	return Partition(day)
 }
 
 // Convert gives the partitions of another axis that overlap the interval. Between days and months of one zone it is civil
@@ -102,34 +134,32 @@ func (a Axis) Convert(iv Interval, to Axis) Interval {
 
 // convertStart is the partition of the other axis in which p begins.
 func (a Axis) convertStart(p Partition, to Axis) Partition {
-	if p <= Beginning || p >= Horizon {
-		return min(max(p, Beginning), Horizon)
+	switch {
+	case p <= -a.Grain.far():
+		return Beginning
+	case p >= a.Grain.far():
+		return to.Grain.far()
+	case a.Zone == to.Zone && a.Grain == Day && to.Grain == Month:
+		return Date(p).month()
+	case a.Zone == to.Zone && a.Grain == Month && to.Grain == Day:
+		return Partition(firstOfMonth(p))
 	}
-	if a.Zone == to.Zone && a.Grain == Day && to.Grain == Month {
-		y, m, _ := Date(p).Civil()
-		return MonthOf(y, m)
-	}
-	if a.Zone == to.Zone && a.Grain == Month && to.Grain == Day {
-		y, m := monthCivil(p)
-		return Partition(DateOf(y, m, 1))
-	}
-	return to.At(a.Start(p))
+	return to.atSecond(a.startSecond(p, a.zone()), to.zone())
 }
 
-// convertEnd is one past the partition of the other axis in which the last instant before p lies.
+// convertEnd is one past the partition of the other axis in which the last second before p lies.
 func (a Axis) convertEnd(p Partition, to Axis) Partition {
-	if p <= Beginning || p >= Horizon {
-		return min(max(p, Beginning), Horizon)
+	switch {
+	case p <= -a.Grain.far():
+		return -to.Grain.far()
+	case p >= a.Grain.far():
+		return Horizon
+	case a.Zone == to.Zone && a.Grain == Day && to.Grain == Month:
+		return Date(p-1).month() + 1
+	case a.Zone == to.Zone && a.Grain == Month && to.Grain == Day:
+		return Partition(firstOfMonth(p))
 	}
-	if a.Zone == to.Zone && a.Grain == Day && to.Grain == Month {
-		y, m, _ := Date(p - 1).Civil()
-		return MonthOf(y, m) + 1
-	}
-	if a.Zone == to.Zone && a.Grain == Month && to.Grain == Day {
-		y, m := monthCivil(p)
-		return Partition(DateOf(y, m, 1))
-	}
-	return to.At(a.Start(p).Add(-time.Nanosecond)) + 1
+	return to.atSecond(a.startSecond(p, a.zone())-1, to.zone()) + 1
 }
 
 // ConvertSet converts each interval of a set and keeps what overlaps.
@@ -163,7 +193,7 @@ func (a Axis) Due(p Partition, after time.Duration) time.Time {
 	if a.Grain == None {
 		return time.Time{}
 	}
-	return a.Start(p + 1).Add(after)
+	return a.Start(min(p, Horizon) + 1).Add(after)
 }
 
 // DueBefore is the open interval of partitions that are due at the instant now: [Beginning, x).

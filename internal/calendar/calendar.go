@@ -4,8 +4,9 @@ package calendar
 
 import "math"
 
-// A Partition is the ordinal number of one grain cell on its axis: days since 1970-01-01, months since 1970-01, or hours since
-// 1970-01-01T00 in the axis's zone. Numbers of different axes must not be mixed; Axis.Convert goes from one to another.
+// A Partition is the ordinal number of one grain cell on its axis: days since 1970-01-01, months since 1970-01, or hours on the zone's
+// hour marks, 0 being the one in which 1970-01-01T00:00:00Z lies. Numbers of different axes must not be mixed; Axis.Convert goes from
+// one to another.
 type Partition int64
 
 // The bounds of what a Set may hold. Horizon stands for "no end": an interval that ends there is open.

@@ -8,7 +8,7 @@ import (
 // A Date is a civil date: days since 1970-01-01 in the proleptic Gregorian calendar, with no zone.
 type Date int64
 
-// DateOf is the number of a civil date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil).
+// DateOf is the number of a civil date. The month is one of the twelve; days run on: January 32 is February 1. (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil).
 func DateOf(y int, m time.Month, d int) Date {
 	yy, mm := int64(y), int64(m)
 	if mm <= 2 {
@@ -47,31 +47,46 @@ func (d Date) String() string {
 
 // Weekday is the day of the week.
 func (d Date) Weekday() time.Weekday {
-	return time.Weekday(((int64(d)+4)%7 + 7) % 7)
+	return time.Weekday(modulo(int64(d)+4, 7))
 }
 
 // AddMonths moves the date by whole months; a day that the month does not have becomes its last day.
 func (d Date) AddMonths(n int) Date {
-	y, m, day := d.Civil()
-	first := MonthOf(y, m) + Partition(n)
-	y, m = monthCivil(first)
-	start := DateOf(y, m, 1)
-	y2, m2 := monthCivil(first + 1)
-	return min(start+Date(day-1), DateOf(y2, m2, 1)-1)
+	_, _, day := d.Civil()
+	month := d.month() + Partition(n)
+	return min(firstOfMonth(month)+Date(day-1), firstOfMonth(month+1)-1)
+}
+
+func (d Date) month() Partition {
+	y, m, _ := d.Civil()
+	return MonthOf(y, m)
 }
 
 // MonthOf is the number of a month: months since 1970-01.
 func MonthOf(y int, m time.Month) Partition { return Partition((int64(y)-1970)*12 + int64(m) - 1) }
 
 func monthCivil(p Partition) (y int, m time.Month) {
-	yy := floorDiv(int64(p), 12)
-	return int(yy + 1970), time.Month(int64(p) - yy*12 + 1)
+	return int(floorDiv(int64(p), 12) + 1970), time.Month(modulo(int64(p), 12) + 1)
 }
 
+func firstOfMonth(p Partition) Date {
+	y, m := monthCivil(p)
+	return DateOf(y, m, 1)
+}
+
+// floorDiv and modulo round down, also below zero; b is positive.
 func floorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b < 0 {
 		q--
 	}
 	return q
+}
+
+func modulo(a, b int64) int64 {
+	m := a % b
+	if m < 0 {
+		m += b
+	}
+	return m
 }

@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"sort"
@@ -10,11 +11,12 @@ import (
 // All operations are linear in the number of intervals, never in the number of partitions; none changes its operands.
 type Set struct{ ivs []Interval }
 
-// NewSet makes a set of intervals in any order; they may overlap, touch or be empty.
+// NewSet makes a set of intervals in any order; they may overlap, touch or be empty. What lies outside Everything is cut off.
 func NewSet(ivs ...Interval) Set {
 	kept := make([]Interval, 0, len(ivs))
 	sorted := true
-	for _, iv := range ivs {
+	for _, given := range ivs {
+		iv := given.Intersect(Everything())
 		if iv.Empty() {
 			continue
 		}
@@ -24,15 +26,7 @@ func NewSet(ivs ...Interval) Set {
 		kept = append(kept, iv)
 	}
 	if !sorted {
-		slices.SortFunc(kept, func(a, b Interval) int {
-			switch {
-			case a.Start < b.Start:
-				return -1
-			case a.Start > b.Start:
-				return 1
-			}
-			return 0
-		})
+		slices.SortFunc(kept, func(a, b Interval) int { return cmp.Compare(a.Start, b.Start) })
 	}
 	return Set{merge(kept)}
 }
@@ -306,10 +300,13 @@ func (x *Index) Len() int { return x.n }
 // Rank is the number of members smaller than p.
 func (x *Index) Rank(p Partition) int {
 	i := x.set.after(p)
-	if i == len(x.set.ivs) {
+	switch {
+	case i == len(x.set.ivs):
 		return x.n
+	case p <= x.set.ivs[i].Start: // before subtracting: the difference could overflow
+		return x.before[i]
 	}
-	return x.before[i] + max(0, int(p-x.set.ivs[i].Start))
+	return x.before[i] + int(p-x.set.ivs[i].Start)
 }
 
 // Select is the k-th member, from 0. It is Beginning below 0 and Horizon from Len on.

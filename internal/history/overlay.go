@@ -16,8 +16,13 @@ func (s Segment) Bounds() calendar.Interval { return s.Interval }
 // WithBounds is the same segment over another interval.
 func (s Segment) WithBounds(iv calendar.Interval) Segment { s.Interval = iv; return s }
 
-// SameAs reports whether the segments differ in nothing but their bounds.
-func (s Segment) SameAs(o Segment) bool { o.Interval = s.Interval; return s == o }
+// SameAs reports whether the segments differ in nothing but their bounds. Times are compared as instants: the same one read from a
+// store and from a clock may be written in two ways.
+func (s Segment) SameAs(o Segment) bool {
+	like := o.WithBounds(s.Interval)
+	like.ReadAt = s.ReadAt
+	return like == s && s.ReadAt.Equal(o.ReadAt)
+}
 
 // Bounds is the interval of the move.
 func (m Move) Bounds() calendar.Interval { return m.Interval }
@@ -26,7 +31,7 @@ func (m Move) Bounds() calendar.Interval { return m.Interval }
 func (m Move) WithBounds(iv calendar.Interval) Move { m.Interval = iv; return m }
 
 // SameAs reports whether the moves differ in nothing but their bounds.
-func (m Move) SameAs(o Move) bool { o.Interval = m.Interval; return m == o }
+func (m Move) SameAs(o Move) bool { return o.WithBounds(m.Interval) == m }
 
 // Bounds is the interval of the verdict.
 func (v Verdict) Bounds() calendar.Interval { return v.Interval }
@@ -35,7 +40,7 @@ func (v Verdict) Bounds() calendar.Interval { return v.Interval }
 func (v Verdict) WithBounds(iv calendar.Interval) Verdict { v.Interval = iv; return v }
 
 // SameAs reports whether the verdicts differ in nothing but their bounds.
-func (v Verdict) SameAs(o Verdict) bool { o.Interval = v.Interval; return v == o }
+func (v Verdict) SameAs(o Verdict) bool { return o.WithBounds(v.Interval) == v }
 
 // Overlay puts newer rows (sorted, disjoint) over older ones: where both speak, the newer row holds. Neighbours alike are joined.
 // Neither operand is changed.
