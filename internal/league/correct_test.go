@@ -2,6 +2,7 @@ package league
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,5 +78,41 @@ func TestCorrectDateRefuses(t *testing.T) {
 		if !bytes.Equal(before[name], text) {
 			t.Errorf("%s changed though the correction was refused", name)
 		}
+	}
+}
+
+// TestCorrectDateOfRealFiles works on copies of real box scores, which are not part of the project.
+func TestCorrectDateOfRealFiles(t *testing.T) {
+	folder := os.Getenv("HEADWAY_NBA_DATA")
+	if folder == "" {
+		folder = "../../../shared/data/nba"
+	}
+	if _, err := os.Stat(folder); err != nil {
+		t.Skipf("real NBA data: %v (set HEADWAY_NBA_DATA to the folder)", err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"player_box_2023-24.csv.gz", "player_box_2024-25.csv.gz", "team_box_2023-24.csv.gz", "team_box_2024-25.csv.gz"} {
+		text, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	players, teams := filepath.Join(dir, "player_box_2024-25.csv.gz"), filepath.Join(dir, "team_box_2024-25.csv.gz")
+	playersBefore, teamsBefore := records(t, players), records(t, teams)
+	text, err := CorrectDate(dir, "2025-01-15")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(text)
+	one, team := onlyChange(t, playersBefore, records(t, players)), onlyChange(t, teamsBefore, records(t, teams))
+	if one["game_id"] != team["game_id"] || one["team_id"] != team["team_id"] || team["game_date"] != "2025-01-15" {
+		t.Errorf("the player's row is of game %s, the team's of game %s", one["game_id"], team["game_id"])
+	}
+	// Players have rows of this date, teams have none.
+	if text, err := CorrectDate(dir, "2025-06-08"); err == nil {
+		t.Errorf("half a box score was corrected: %s", text)
 	}
 }
