@@ -1,7 +1,7 @@
 package deptest
 
 // A layer says what one package may import. Its files that are not tests obey all of it. A test file may import anything of the standard
-// library, the outside modules of testModules, and whatever of Headway the package itself or the packages in tests may import.
+// library, whatever the package itself may, the outside modules of testModules, and what tests adds.
 type layer struct {
 	// core: the standard library without I/O, clock or context (pureStd) and nothing else of it.
 	core bool
@@ -9,7 +9,7 @@ type layer struct {
 	std []string
 	// imports lists the packages of Headway, by path below the module.
 	imports []string
-	// tests adds packages of Headway that the package's tests may import.
+	// tests adds packages of Headway, and outside modules, that the package's tests may import.
 	tests []string
 	// modules lists what may be imported from outside: each dependency enters at few doors, so that it can be replaced there.
 	modules []string
@@ -38,11 +38,58 @@ var layers = map[string]layer{
 		imports: []string{"internal/calendar"},
 		modules: []string{"github.com/goccy/go-yaml"},
 	},
+	"internal/plan": {core: true, imports: []string{"internal/calendar", "internal/history", "internal/catalog"}},
+	"internal/run":  {core: true, imports: []string{"internal/calendar"}},
 
-	// Contracts: what drivers promise.
+	// Contracts: what drivers promise. Each has its drivers and its suite below it; a driver knows its contract, never a sibling.
 	"internal/ledger":    {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/warehouse": {imports: []string{"internal/calendar", "internal/history"}},
+	"internal/executor":  {imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse"}},
 
-	// These files are nothing but tests.
+	"internal/executor/command": {
+		imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor"},
+	},
+	"internal/executor/query": {
+		imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor"},
+	},
+
+	// Who runs the next attempt: it knows the run's state machine and what a task is, not what a table is.
+	"internal/dispatch": {imports: []string{"internal/run"}, modules: []string{"github.com/cenkalti/backoff"}},
+	"internal/dispatch/local": {
+		imports: []string{"internal/run", "internal/dispatch"},
+		tests:   []string{"internal/calendar"},
+	},
+
+	// The use cases: they see contracts, and get ledgers and warehouses handed in. What a table declares chooses its executor, so
+	// backfill, which reads the declarations, knows both.
+	"internal/worker": {
+		imports: []string{
+			"internal/calendar", "internal/history", "internal/catalog", "internal/plan", "internal/run",
+			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/query", "internal/dispatch",
+		},
+	},
+	"internal/backfill": {
+		imports: []string{
+			"internal/calendar", "internal/history", "internal/catalog", "internal/plan", "internal/run",
+			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
+			"internal/dispatch", "internal/dispatch/local", "internal/worker",
+		},
+		modules: []string{"golang.org/x/sync"},
+	},
+
+	// The generated league: data for the demonstration and for tests.
+	"internal/league": {imports: []string{"internal/calendar"}},
+
+	// The command line and its wiring: the only place where drivers are chosen. Nothing imports it but main.
+	"internal/cli": {any: true},
+	"cmd/headway":  {imports: []string{"internal/cli"}},
+
+	// Projects that the binary carries: files, and the code that embeds them.
+	"examples/minimal": {},
+	"examples/nba": {
+		tests: []string{"internal/league", "github.com/duckdb/duckdb-go", "github.com/goccy/go-yaml"}, // they run the SQL
+	},
+
+	// This package is nothing but tests.
 	"internal/deptest": {},
 }
