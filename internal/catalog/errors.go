@@ -162,9 +162,9 @@ func meant(name string, known []string, what string) string {
 	}
 	list := slices.Clone(known)
 	rest := ""
-	if len(list) > 20 {
-		rest = fmt.Sprintf(" and %d more", len(list)-20)
-		list = list[:20]
+	if len(list) > 30 {
+		rest = fmt.Sprintf(" and %d more", len(list)-30)
+		list = list[:30]
 	}
 	return fmt.Sprintf("%s are: %s%s", what, strings.Join(list, ", "), rest)
 }

@@ -3,8 +3,6 @@ package catalog
 import (
 	"slices"
 	"strings"
-
-	"github.com/headway-data/headway/internal/calendar"
 )
 
 // An Edge leads from a table to one that it reads.
@@ -27,33 +25,28 @@ type Graph struct {
 
 // A Component is a table, or tables that read one another in a loop.
 type Component struct {
-	// Tables are in an order in which each comes after those that it reads, within a slice (see Slice).
+	// Tables are in the order of the file; in a loop each comes after those that it reads at the same time.
 	Tables []*Table
 	// Loop: the tables read one another, or the one table reads itself.
 	Loop bool
-	// Cells: all tables of the loop have one axis, and Span, Slice and Lead count its cells. Otherwise they count hours.
+	// Span is the smallest sum of lags round a loop, at least 1: what a partition leads back to ends at least this much earlier. It counts
+	// cells where Cells is set, because all tables of the loop have one axis, and hours otherwise.
+	Span  int64
 	Cells bool
-	// Span is the smallest sum of lags around a loop: a chunk that spans more could hold a partition and one that depends on it.
-	Span int64
-	// Slice and Lead give an order in which a loop can be computed. Put each partition at its end (its number plus 1, where Cells; else the
-	// hours of its end since any epoch) plus the Lead of its table, and cut that line into slices of length Slice, anywhere. Slice after
-	// slice, and within one the Tables in their order, each table's partitions of the slice at once, no partition comes before one it reads.
-	// Slice is at least 1 and at most Span.
-	Slice int64
-	Lead  map[string]int64
 }
 
-// MaxChunk is how many consecutive partitions of a table of the loop may be computed at once; 0 where there is no bound.
+// MaxChunk is how many neighbouring cells of a table of the loop may be computed at once, so that none depends on another (rule 20); 0
+// where there is no bound.
 func (c Component) MaxChunk(t *Table) int {
 	switch {
 	case !c.Loop:
 		return 0
 	case c.Cells:
-		return int(c.Slice)
+		return int(c.Span)
 	}
-	// n cells end at most n-1 of the longest cells apart, which must be less than a slice.
+	// The ends of n cells are at most n-1 of the longest cells apart, which must be less than the span.
 	longest := int64(hoursIn[t.Axis.Grain][1])
-	return int((c.Slice-1)/longest) + 1
+	return int((c.Span-1)/longest) + 1
 }
 
 // NewGraph builds the graph of a project. A loop of tables whose partitions loop too is an error: Errors, one for each such loop found.
@@ -151,35 +144,36 @@ func (g *Graph) Inputs(name string) []*Edge { return g.out[name] }
 // Consumers are the edges from those that read a table.
 func (g *Graph) Consumers(name string) []*Edge { return g.in[name] }
 
-// Upstream are the names of all tables that the given ones read, directly or not, without themselves unless they are read too; sorted.
-// Downstream are those that read them. OrderOnly edges do not count: they carry no data.
-func (g *Graph) Upstream(names ...string) []string {
-	return g.reach(names, g.out, func(e *Edge) string { return e.Read.Name })
-}
-
-// Downstream is the other way round: see Upstream.
-func (g *Graph) Downstream(names ...string) []string {
-	return g.reach(names, g.in, func(e *Edge) string { return e.Reader.Name })
-}
-
-func (g *Graph) reach(from []string, edges map[string][]*Edge, far func(*Edge) string) []string {
-	seen := map[string]bool{}
-	todo := slices.Clone(from)
-	for len(todo) > 0 {
-		name := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		for _, e := range edges[name] {
-			if next := far(e); !e.OrderOnly() && !seen[next] {
-				seen[next] = true
-				todo = append(todo, next)
-			}
+// Upstream are the names of the tables that a table reads, in the order of the file.
+func (g *Graph) Upstream(name string) []string {
+	var out []string
+	for _, e := range g.out[name] {
+		if !e.OrderOnly() {
+			out = append(out, e.Read.Name)
 		}
 	}
-	out := make([]string, 0, len(seen))
-	for name := range seen {
-		out = append(out, name)
+	return out
+}
+
+// Downstream are the names of the tables that read a table.
+func (g *Graph) Downstream(name string) []string {
+	var out []string
+	for _, e := range g.in[name] {
+		if !e.OrderOnly() {
+			out = append(out, e.Reader.Name)
+		}
 	}
-	slices.Sort(out)
+	return out
+}
+
+// Watched are the names of the tables that only the checks of a table read: they count for order, and carry no data (rule 15).
+func (g *Graph) Watched(name string) []string {
+	var out []string
+	for _, e := range g.out[name] {
+		if e.OrderOnly() {
+			out = append(out, e.Read.Name)
+		}
+	}
 	return out
 }
 
@@ -243,12 +237,7 @@ func (g *Graph) strong(tables []*Table) [][]*Table {
 	return out
 }
 
-// axisOf is the one axis of all tables, if they have one.
-func axisOf(tables []*Table) (calendar.Axis, bool) {
-	for _, t := range tables {
-		if t.Axis != tables[0].Axis {
-			return calendar.Axis{}, false
-		}
-	}
-	return tables[0].Axis, true
+// oneAxis reports whether all tables have the same axis.
+func oneAxis(tables []*Table) bool {
+	return !slices.ContainsFunc(tables, func(t *Table) bool { return t.Axis != tables[0].Axis })
 }

@@ -9,12 +9,10 @@ type lag int64
 // never is the lag of windows that reach into the future without bound. It is not added to anything.
 const never lag = -1 << 62
 
-// A ruler measures lags. Where all tables of a loop have one axis it counts that axis's cells, and is exact. Otherwise it counts hours, as
-// instants: then a day has 23 to 25 of them and a month 28 to 31 days, and each lag is the least that the calendar allows.
-type ruler struct {
-	cells bool
-	axis  calendar.Axis
-}
+// A ruler measures lags. Where all tables of a loop have one axis it counts that axis's cells, and is exact but for offsets in another
+// unit. Otherwise it counts hours between instants: a day then has 23 to 25 of them and a month 28 to 31 days, and each lag is the least
+// that the calendar allows.
+type ruler struct{ cells bool }
 
 // How many of a finer cell a coarser one has, least and most.
 var (
@@ -22,10 +20,21 @@ var (
 	daysIn  = map[calendar.Grain][2]lag{calendar.Day: {1, 1}, calendar.Month: {28, 31}}
 )
 
-// edge is the lag of an input: that of its window that reaches furthest. Windows are read as the planner reads them.
-func (r ruler) edge(in *Input, reader, read calendar.Axis) lag {
+// in gives how many inner cells an outer one has, least and most.
+func in(outer, inner calendar.Grain) [2]lag {
+	switch {
+	case outer == inner:
+		return [2]lag{1, 1}
+	case inner == calendar.Day:
+		return daysIn[outer]
+	}
+	return hoursIn[outer]
+}
+
+// edge is the lag of an input: that of its window that reaches furthest.
+func (r ruler) edge(input *Input, reader, read calendar.Axis) lag {
 	least := never
-	for i, w := range in.Windows {
+	for i, w := range input.Windows {
 		if l := r.window(w, reader, read); i == 0 || l < least {
 			least = l
 		}
@@ -38,22 +47,15 @@ func (r ruler) window(w Window, reader, read calendar.Axis) lag {
 		return never
 	}
 	back := lag(-w.To) // how far before the partition the window ends
-	switch w.Kind {
-	case Same:
+	switch {
+	case w.Kind == Same:
 		back = 0
-	case Offset:
-		switch {
-		case back == 0: // ends where the partition does
-		case r.cells:
-			return cellsIn(back, w.Unit, reader.Grain)
-		default:
-			return offset(back, w.Unit, reader, read)
-		}
-	case Partitions, Since, PerRows, PerParts:
-		if back < 0 {
-			return never // a calendar may have its next date in any future
-		}
-	case Everything:
+	case w.Kind == Offset && r.cells:
+		return wholeCells(back, w.Unit, reader.Grain)
+	case w.Kind == Offset:
+		return r.offset(back, w.Unit, reader, read)
+	case back < 0:
+		return never // a calendar may have its next date in any future
 	}
 	switch {
 	case r.cells:
@@ -61,78 +63,57 @@ func (r ruler) window(w Window, reader, read calendar.Axis) lag {
 	case back == 0:
 		return overlap(reader, read)
 	}
-	// The last that ended before the reader begins, and back-1 further ones.
+	// The last partition that ended before the reader's begins, and back-1 further ones.
 	return hoursIn[reader.Grain][0] + (back-1)*hoursIn[read.Grain][0]
-}
-
-// cellsIn turns a number of units into cells of an axis that can be counted on: of a finer unit only whole cells, of a coarser one the
-// shortest.
-func cellsIn(back lag, unit, grain calendar.Grain) lag {
-	if unit == grain {
-		return back
-	}
-	size := func(outer, inner calendar.Grain) [2]lag { // how many inner ones in one outer
-		if inner == calendar.Day {
-			return daysIn[outer]
-		}
-		return hoursIn[outer]
-	}
-	if unit < grain {
-		per := size(grain, unit)
-		if back > 0 {
-			return back / per[1]
-		}
-		return -((-back + per[0] - 1) / per[0])
-	}
-	per := size(unit, grain)
-	if back > 0 {
-		return back * per[0]
-	}
-	return back * per[1]
-}
-
-// shift is the least by which moving back by so many units moves an instant, in hours.
-func shift(back lag, unit calendar.Grain) lag {
-	slack := lag(1) // the clock may have changed in between
-	switch {
-	case unit == calendar.Hour:
-		return back
-	case unit == calendar.Day:
-		return back*24 - slack
-	case back > 0:
-		return back*28*24 - slack
-	}
-	return back*31*24 - slack
 }
 
 // overlap is the lag of reading whatever overlaps, in hours: a coarser partition may end later than the one that reads it.
 func overlap(reader, read calendar.Axis) lag {
-	if read.Grain <= reader.Grain && read.Zone == reader.Zone {
-		return 0
-	}
-	if read.Zone != reader.Zone {
+	switch {
+	case read.Zone != reader.Zone:
 		return -hoursIn[read.Grain][1]
+	case read.Grain <= reader.Grain:
+		return 0
 	}
 	return hoursIn[reader.Grain][0] - hoursIn[read.Grain][1]
 }
 
-// offset is the lag, in hours, of reading what overlaps the partition moved back by so many units.
-func offset(back lag, unit calendar.Grain, reader, read calendar.Axis) lag {
-	moved := shift(back, unit)
+// An offset counts in cells of its unit from the one in which the reader's partition begins: -1 is the last cell of the unit that ended
+// before, 0 is the cell itself. So a day that reads `months: [-1, -1]` reads the whole month before its own.
+
+// wholeCells is the lag of an offset where reader and read have one axis, in cells of it.
+func wholeCells(back lag, unit, grain calendar.Grain) lag {
+	switch {
+	case unit >= grain && back > 0: // the first cell of a coarser unit is the nearest to what ended before it
+		return 1 + (back-1)*in(unit, grain)[0]
+	case unit >= grain:
+		return 1 - (1-back)*in(unit, grain)[1]
+	case back > 0: // of a finer unit, only what fills a cell moves the end to an earlier one
+		return 1 + (back-1)/in(grain, unit)[1]
+	}
+	per := in(grain, unit)[0]
+	return 1 - (1-back+per-1)/per
+}
+
+// offset is the lag of an offset in hours.
+func (r ruler) offset(back lag, unit calendar.Grain, reader, read calendar.Axis) lag {
+	own := hoursIn[reader.Grain][0]
+	var end lag // from the end of the window to the end of the reader's partition
+	switch {
+	case back > 0:
+		end = own + (back-1)*hoursIn[unit][0]
+	case unit == reader.Grain:
+		end = back * hoursIn[unit][1]
+	default:
+		end = own - (1-back)*hoursIn[unit][1]
+	}
 	switch {
 	case read.Zone != reader.Zone:
-		return moved - hoursIn[read.Grain][1]
-	case read.Grain <= unit && read.Grain <= reader.Grain:
-		return moved // the end falls on an end of what is read
-	case read.Grain == unit && back > 0:
-		// A day that reads the month before its own: that ends where its own month begins, or earlier.
-		return hoursIn[reader.Grain][0] + (back-1)*hoursIn[read.Grain][0]
-	case read.Grain <= reader.Grain: // a finer unit: only whole cells count
-		n := cellsIn(back, unit, read.Grain)
-		if n >= 0 {
-			return n * hoursIn[read.Grain][0]
-		}
-		return n * hoursIn[read.Grain][1]
+		return end - hoursIn[read.Grain][1]
+	case read.Grain <= unit:
+		return end // the window ends where something read does
+	case read.Grain <= reader.Grain && back > 0:
+		return own + (back-1)/in(read.Grain, unit)[1]*hoursIn[read.Grain][0]
 	}
-	return moved - hoursIn[read.Grain][1] + 1
+	return end - hoursIn[read.Grain][1] + 1
 }

@@ -20,8 +20,8 @@ func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
 	for i, t := range tables {
 		place[t] = i
 	}
-	axis, one := axisOf(tables)
-	r := ruler{cells: one, axis: axis}
+	one := oneAxis(tables)
+	r := ruler{cells: one}
 	var arcs []arc
 	for i, t := range tables {
 		for _, e := range g.out[t.Name] {
@@ -46,16 +46,13 @@ func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
 	if loop != nil {
 		return Component{}, loop
 	}
-	// What is left of each lag beside the leads: none is negative now, and loops have the sums they had.
-	for i := range arcs {
+	order, _ := orderWithin(len(tables), arcs)
+	for i := range arcs { // what is left of each lag beside the leads: none is below 0 now, and loops have the sums they had
 		arcs[i].lag -= lead[arcs[i].to] - lead[arcs[i].from]
 	}
-	slice := sliceOf(len(tables), arcs)
-	order, _ := orderWithin(len(tables), arcs, slice)
-	c = Component{Loop: true, Cells: one, Slice: int64(slice), Span: int64(spanOf(len(tables), arcs)), Lead: map[string]int64{}}
+	c = Component{Loop: true, Cells: one, Span: int64(spanOf(len(tables), arcs))}
 	for _, i := range order {
 		c.Tables = append(c.Tables, tables[i])
-		c.Lead[tables[i].Name] = int64(lead[i])
 	}
 	return c, nil
 }
@@ -160,30 +157,12 @@ func backwards(via []int, arcs []arc, at int) []arc {
 	return loop
 }
 
-// sliceOf is the longest slice within which the tables can be put into an order: the least of the longest arcs of all loops.
-func sliceOf(n int, arcs []arc) lag {
-	sizes := make([]lag, len(arcs))
-	for i, a := range arcs {
-		sizes[i] = a.lag
-	}
-	slices.Sort(sizes)
-	sizes = slices.Compact(sizes)
-	// The arcs shorter than a slice must not loop. Arcs of size 0 alone never do.
-	at, _ := slices.BinarySearchFunc(sizes, true, func(size lag, _ bool) int {
-		if _, ok := orderWithin(n, arcs, size+1); ok {
-			return -1
-		}
-		return 1
-	})
-	return sizes[min(at, len(sizes)-1)]
-}
-
-// orderWithin orders tables so that what is read comes first, looking only at arcs shorter than the slice. ok is false where they loop.
-func orderWithin(n int, arcs []arc, slice lag) (order []int, ok bool) {
+// orderWithin orders tables so that what is read at the same time, or later, comes first. ok is false where that loops.
+func orderWithin(n int, arcs []arc) (order []int, ok bool) {
 	waits := make([]int, n)
 	readers := make([][]int, n)
 	for _, a := range arcs {
-		if a.lag < slice {
+		if a.lag <= 0 {
 			waits[a.from]++
 			readers[a.to] = append(readers[a.to], a.from)
 		}
@@ -281,7 +260,7 @@ func (g *Graph) loopError(p *Project, loop []arc) Error {
 	for _, a := range turned {
 		fmt.Fprintf(&b, " -> %s (%s)", a.edge.Read.Name, a.edge.how())
 	}
-	return p.At(turned[0].edge.Pos, b.String()+": round this loop a partition would have to be computed before itself",
+	return p.At(turned[0].edge.Pos, b.String()+": this loop leads a partition back to itself or to a later one",
 		"give one of these inputs a window that ends earlier, like {days: [-7, -1]}")
 }
 

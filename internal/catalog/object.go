@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -181,9 +180,14 @@ func (n node) scalarText() (s string, ok bool) {
 	return "", false
 }
 
+// literal reports whether the value is a block of text.
+func (n node) literal() bool {
+	_, ok := n.ast.(*ast.LiteralNode)
+	return ok
+}
+
 // mistyped tells that a value is of another kind than is wanted.
 func (l *loader) mistyped(n node, want string) {
-	next := "write " + want
 	switch v := n.ast.(type) {
 	case *ast.AnchorNode, *ast.AliasNode:
 		l.wrong(n, "uses an anchor or an alias, which are not read here", "use defaults, or write the value out")
@@ -197,7 +201,7 @@ func (l *loader) mistyped(n node, want string) {
 			return
 		}
 	}
-	l.wrong(n, "is "+kindOf(n.ast)+", not "+strings.TrimSuffix(want, "?"), next)
+	l.wrong(n, "is "+kindOf(n.ast), "write "+want)
 }
 
 // template is the name in an unquoted {name}, which YAML reads as a mapping of name to nothing.

@@ -54,8 +54,10 @@ var checkObjects = map[CheckKind]object[checkDraft]{
 	CheckUnique:  checkObject(CheckUnique, checkColumn, checkColumns, checkWhere),
 	CheckNotNull: checkObject(CheckNotNull, checkColumn, checkColumns, checkShare, checkWhere),
 	CheckRows: checkObject(CheckRows, checkMin, checkMax, checkWhere, field[checkDraft]{"equals", func(l *loader, n node, c *checkDraft) {
-		if s, ok := n.scalarText(); ok && strings.ContainsAny(s, " \n") {
-			c.Equals = s
+		if _, isText := n.ast.(*ast.StringNode); isText || n.literal() {
+			if c.Equals, _ = l.text(n); c.Equals != "" && !strings.ContainsAny(c.Equals, " \n") {
+				l.wrong(n, fmt.Sprintf("is %q", c.Equals), "write a query that gives a partition and a number, or one number")
+			}
 			return
 		}
 		if f, ok := l.number(n, 0, math.MaxInt64); ok {

@@ -52,6 +52,10 @@ func (l *loader) input(n node, in *Input) bool {
 	if !ok {
 		return false
 	}
+	if len(entries) == 0 {
+		l.wrong(n, "has an empty element", "name what is read: - name, or - name: {window: same}")
+		return false
+	}
 	if len(entries) != 1 {
 		l.wrong(n, fmt.Sprintf("has %d keys in one element", len(entries)), "write one input an element: - name: {window: same}")
 		return false

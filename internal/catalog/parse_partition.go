@@ -10,6 +10,7 @@ import (
 // A partition is what was said about a table's partitions, its own keys over the defaults'.
 type partition struct {
 	none bool
+	bad  bool             // it was neither none nor keys; that has been told
 	at   *node            // where it was said; nil where nobody did
 	keys map[string]entry // column, grain, calendar, start
 	own  map[string]bool  // the table's own, not from the defaults
@@ -38,11 +39,12 @@ func (p *partition) read(l *loader, n node) {
 	p.at, p.own = &n, nil
 	if s, ok := n.scalarText(); ok {
 		if p.none = s == "none"; !p.none {
+			p.bad = true
 			l.wrong(n, fmt.Sprintf("is %q", s), "write {column: game_date, grain: day}, or none for a table that is replaced whole")
 		}
 		return
 	}
-	p.none = false
+	p.none, p.bad = false, false
 	partitionObject.read(l, n, p)
 }
 
@@ -56,7 +58,10 @@ func (p *partition) settle(l *loader, d *draft) {
 		t.Axis = calendar.Whole()
 		return
 	}
-	if p.at == nil {
+	switch {
+	case p.bad:
+		return
+	case p.at == nil:
 		l.fail(d.at, d.what+" has no partition", "write partition: {column: game_date, grain: day}, or partition: none")
 		return
 	}
@@ -82,7 +87,7 @@ func (p *partition) settle(l *loader, d *draft) {
 	if e, ok := p.keys["start"]; ok {
 		p.settleStart(l, t, e.value)
 	}
-	if !t.HasStart && !t.IsSource() && p.endless(l, t) {
+	if _, told := p.keys["start"]; !told && !t.IsSource() && p.endless(l, t) {
 		l.fail(p.at.pos(), d.what+" has no start, and its calendar has no first date", "write start in its partition, like start: 2021-10-19")
 	}
 }
@@ -105,7 +110,7 @@ func (p *partition) settleCalendar(l *loader, t *Table, n node) {
 		}
 		t.Calendar = name
 	} else {
-		name = n.what + "@" + n.pos().String()
+		name = "@" + n.what
 		if l.project.Calendar(name) == nil {
 			c, ok := l.calendar(n, name, n.pos())
 			if !ok {

@@ -33,7 +33,7 @@ func (l *loader) timezone(n node, into *string) {
 		return
 	}
 	if _, err := calendar.LoadZone(s); err != nil {
-		l.wrong(n, "is no time zone", err.Error())
+		l.fail(n.pos(), n.what+": "+err.Error(), "")
 		return
 	}
 	if s == "UTC" {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/headway-data/headway/internal/calendar"
 )
 
@@ -68,6 +70,10 @@ const maxOffset = 100_000
 
 // offsets reads [from, to], both ends in.
 func (l *loader) offsets(n node, w *Window) {
+	if _, number := n.ast.(*ast.IntegerNode); number {
+		l.wrong(n, "is one number", "write the first and the last, both in, like [-7, -1]")
+		return
+	}
 	items, ok := l.items(n, false)
 	if !ok {
 		return

@@ -141,7 +141,11 @@ func (l *loader) integer(n node, low, high int) (int, bool) {
 		i = int64(min(x, math.MaxInt64)) //nolint:gosec // bounded
 	}
 	if i < int64(low) || i > int64(high) {
-		l.wrong(n, fmt.Sprintf("is %s", v.GetToken().Value), fmt.Sprintf("write a whole number from %d to %d", low, high))
+		next := fmt.Sprintf("write a whole number from %d to %d", low, high)
+		if low == high {
+			next = fmt.Sprintf("write %d", low)
+		}
+		l.wrong(n, "is "+v.GetToken().Value, next)
 		return 0, false
 	}
 	return int(i), true
@@ -165,6 +169,8 @@ func (l *loader) number(n node, low, high float64) (float64, bool) {
 			return 0, false
 		}
 		f = x
+	case *ast.InfinityNode, *ast.NanNode:
+		f = math.NaN()
 	default:
 		l.mistyped(n, "a number, like 0.95")
 		return 0, false
@@ -218,7 +224,7 @@ func (l *loader) duration(n node) (time.Duration, bool) {
 	}
 	d, err := ParseDuration(s)
 	if err != nil {
-		l.wrong(n, "is not a duration", err.Error())
+		l.fail(n.pos(), n.what+": "+err.Error(), "")
 		return 0, false
 	}
 	return d, true

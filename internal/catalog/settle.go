@@ -74,7 +74,7 @@ func (l *loader) settleMaker(d *draft) {
 	default:
 		for _, key := range []string{"files", "env"} {
 			if e, has := d.said[key]; has {
-				l.fail(e.at, fmt.Sprintf("%s: %s belong to a command, and there is none", d.what, key), "write command: [...], or leave them away")
+				l.fail(e.at, fmt.Sprintf("%s has %s, which goes with a command, and no command", d.what, key), "write command: [...], or leave it away")
 			}
 		}
 		l.query(d)
