@@ -35,9 +35,9 @@ test: ## Test every package once, with the race detector where there are gorouti
 lint: bin/tools/golangci-lint ## Lint; every rule and every exception is explained in .golangci.yml
 	bin/tools/golangci-lint run $(PKG)
 
-.PHONY: fmt
-fmt: bin/tools/golangci-lint ## Format what lint would complain about
-	bin/tools/golangci-lint fmt $(PKG)
+.PHONY: fix
+fix: bin/tools/golangci-lint ## Format, and mend what the linter can mend by itself
+	bin/tools/golangci-lint run --fix $(PKG)
 
 .PHONY: bench
 bench: ## Run the benchmarks of bench/; BENCH=regexp for some of them
