@@ -33,6 +33,7 @@ test: ## Test every package once, with the race detector where there are gorouti
 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Lint; every rule and every exception is explained in .golangci.yml
+	bin/tools/golangci-lint config verify
 	bin/tools/golangci-lint run $(PKG)
 
 .PHONY: fix
