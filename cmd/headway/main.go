@@ -1,0 +1,43 @@
+// Headway coordinates backfills of date-partitioned tables.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	_ "time/tzdata" // zones on machines that have no zone files
+
+	"github.com/headway-data/headway/internal/cli"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "headway: the working folder cannot be found: %v\n", err)
+		return 1
+	}
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	var got atomic.Int64
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		// The first signal stops cleanly; the second ends the process at once, as an impatient person wants it.
+		s := <-signals
+		number, _ := s.(syscall.Signal) //nolint:errcheck // os.Interrupt and SIGTERM are both syscall.Signal
+		got.Store(int64(number))
+		stop(fmt.Errorf("stopped by %s", s))
+		<-signals
+		os.Exit(128 + int(number))
+	}()
+	return cli.Main(ctx, cli.NewProcess(dir, version, func() int { return int(got.Load()) }), os.Args[1:])
+}

@@ -1,0 +1,131 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/command"
+	"github.com/headway-data/headway/internal/executor/query"
+	"github.com/headway-data/headway/internal/warehouse"
+	"github.com/headway-data/headway/internal/worker"
+)
+
+// bind gives every table its key, its target, its code version and its executor.
+func (c *Coordinator) bind(ctx context.Context, readOnly bool) error {
+	for _, w := range c.Project.Warehouses {
+		opened, err := c.OpenWarehouse(ctx, w, c.Dir, readOnly)
+		if err != nil {
+			return fmt.Errorf("open warehouse %s: %w", w.Name, err)
+		}
+		c.warehouses[w.Name] = opened
+	}
+	c.Tables = map[string]*worker.Table{}
+	c.Keys = map[string]string{}
+	for _, component := range c.Graph.Order() {
+		for _, t := range component.Tables {
+			bound, err := c.bindTable(ctx, t)
+			if err != nil {
+				return fmt.Errorf("table %s: %w", t.Name, err)
+			}
+			if other, taken := c.Keys[bound.Key]; taken {
+				return &InputError{
+					What: fmt.Sprintf("%s: tables %s and %s are the same relation %s", t.Pos, other, t.Name, bound.Target.Relation),
+					Next: "give one of them another `relation`",
+				}
+			}
+			c.Tables[t.Name] = bound
+			c.Keys[bound.Key] = t.Name
+		}
+	}
+	return nil
+}
+
+func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.Table, error) {
+	wh := c.warehouses[t.Warehouse]
+	if wh == nil {
+		return nil, &InputError{What: fmt.Sprintf("%s: no warehouse is named %q", t.Pos, t.Warehouse)}
+	}
+	relation := c.relation(t)
+	bound := &worker.Table{Table: t, Key: c.key(t, wh, relation), Warehouse: wh}
+	bound.Target = warehouse.Target{Table: bound.Key, Relation: relation, Column: t.Column, Axis: t.Axis, Digits: t.Digits}
+	bound.CheckVersion = t.CheckVersion()
+	for _, check := range t.Checks {
+		parsed, err := query.ParseCheck(t, check)
+		if err != nil {
+			return nil, err
+		}
+		bound.Checks = append(bound.Checks, worker.Check{Check: check, Query: parsed})
+	}
+	if t.IsSource() {
+		return bound, nil
+	}
+	c.inheritDue(t)
+	var err error
+	if bound.Version, err = c.codeVersion(ctx, t); err != nil {
+		return nil, err
+	}
+	if t.SQL != nil {
+		bound.Executor, err = query.New(t, wh)
+	} else {
+		bound.Executor, err = command.New(t, wh, command.Options{})
+	}
+	return bound, err
+}
+
+// inheritDue makes a table due no earlier than what it reads: a partition that is expected before its inputs are would be computed
+// without them, since what is not due never blocks.
+func (c *Coordinator) inheritDue(t *catalog.Table) {
+	for _, in := range t.Inputs {
+		if up := c.Graph.Table(in.Table); up != nil {
+			t.DueAfter = max(t.DueAfter, up.DueAfter)
+		}
+	}
+}
+
+// relation is where a table lives in this environment: its schema under the environment's prefix.
+func (c *Coordinator) relation(t *catalog.Table) string {
+	name := firstOf(t.Relation, t.Name)
+	if c.Project.SchemaPrefix == "" || t.IsSource() {
+		return name
+	}
+	if schema, table, ok := strings.Cut(name, "."); ok {
+		return c.Project.SchemaPrefix + schema + "." + table
+	}
+	return c.Project.SchemaPrefix + "main." + name
+}
+
+// key is the ledger's name of a table: the canonical location of its warehouse and its relation, so that two projects, paths or aliases
+// that lead to one table meet (rule 9). Sources of files are known by their glob.
+func (c *Coordinator) key(t *catalog.Table, wh warehouse.Warehouse, relation string) string {
+	if t.IsSource() && t.Source.Files != "" {
+		return "files:" + path.Clean(filepath.ToSlash(t.Source.Files))
+	}
+	name := strings.ToLower(relation)
+	return wh.Location() + ":" + strings.TrimPrefix(name, "main.")
+}
+
+// Files is a source's glob, absolute.
+func (c *Coordinator) files(t *catalog.Table) string {
+	if t.Source.Files == "" || filepath.IsAbs(t.Source.Files) {
+		return t.Source.Files
+	}
+	return filepath.Join(c.Dir, filepath.FromSlash(t.Source.Files))
+}
+
+// expected is the set of a table's partitions that should exist at an instant: its calendar from its start on, as far as it is due.
+func expected(t *catalog.Table, listed calendar.Set, now time.Time) calendar.Set {
+	if !t.Partitioned() {
+		return calendar.Of(0)
+	}
+	due := t.Axis.DueBefore(now, t.DueAfter)
+	if t.HasStart {
+		due.Start = t.Start
+	}
+	return listed.Within(due)
+}

@@ -1,0 +1,135 @@
+package backfill
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+)
+
+// maxCalendarRows bounds a calendar's file: 100 years of hours.
+const maxCalendarRows = 1_000_000
+
+// expectedSets evaluates every table's calendar, each calendar once per axis.
+func (c *Coordinator) expectedSets(ctx context.Context, now time.Time) (map[string]calendar.Set, error) {
+	type use struct {
+		name, warehouse string
+		axis            calendar.Axis
+	}
+	listed := map[use]calendar.Set{}
+	out := make(map[string]calendar.Set, len(c.Tables))
+	for name, t := range c.Tables {
+		if !t.Partitioned() {
+			out[name] = calendar.Of(0)
+			continue
+		}
+		u := use{t.Calendar, t.Table.Warehouse, t.Axis}
+		set, ok := listed[u]
+		if !ok {
+			var err error
+			if set, err = c.listed(ctx, t.Table, now); err != nil {
+				return nil, err
+			}
+			listed[u] = set
+		}
+		out[name] = expected(t.Table, set, now)
+	}
+	return out, nil
+}
+
+// listed is what a table's calendar names, on the table's axis.
+func (c *Coordinator) listed(ctx context.Context, t *catalog.Table, now time.Time) (calendar.Set, error) {
+	if t.Calendar == "" {
+		return calendar.All(), nil
+	}
+	i := slices.IndexFunc(c.Project.Calendars, func(k *catalog.Calendar) bool { return k.Name == t.Calendar })
+	cal := c.Project.Calendars[i]
+	switch {
+	case cal.Every:
+		return calendar.All(), nil
+	case cal.Weekdays:
+		days := calendar.Axis{Grain: calendar.Day, Zone: t.Axis.Zone}
+		from := calendar.Partition(0)
+		if t.HasStart {
+			from = t.Axis.Convert(calendar.Single(t.Start), days).Start
+		}
+		set := calendar.Weekdays(calendar.Interval{Start: from, End: days.At(now) + 1})
+		return days.ConvertSet(set, t.Axis), nil
+	case cal.File != "":
+		return c.calendarFile(cal, t.Axis)
+	}
+	set, err := c.warehouses[t.Warehouse].Dates(ctx, cal.Query, t.Axis)
+	if err != nil {
+		return calendar.Set{}, fmt.Errorf("%s: calendar %s: %w", cal.Pos, cal.Name, err)
+	}
+	return set, nil
+}
+
+// calendarFile reads one column of a CSV file with a header.
+func (c *Coordinator) calendarFile(cal *catalog.Calendar, axis calendar.Axis) (calendar.Set, error) {
+	f, err := c.FS.Open(cal.File)
+	if err != nil {
+		return calendar.Set{}, &InputError{What: fmt.Sprintf("%s: calendar %s: %v", cal.Pos, cal.Name, err), Next: "name a CSV file in the project folder"}
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	rows := csv.NewReader(f)
+	rows.ReuseRecord = true
+	header, err := rows.Read()
+	if err != nil {
+		return calendar.Set{}, &InputError{What: fmt.Sprintf("%s: calendar file %s has no header: %v", cal.Pos, cal.File, err)}
+	}
+	col := slices.Index(header, cal.Column)
+	if cal.Column == "" && len(header) == 1 {
+		col = 0
+	}
+	if col < 0 {
+		return calendar.Set{}, &InputError{
+			What: fmt.Sprintf("%s: calendar file %s has no column %q", cal.Pos, cal.File, cal.Column),
+			Next: "it has: " + strings.Join(header, ", "),
+		}
+	}
+	var ps []calendar.Partition
+	for n := 2; ; n++ {
+		row, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return calendar.Of(ps...), nil
+		}
+		if err == nil && n > maxCalendarRows {
+			err = fmt.Errorf("more than %d rows", maxCalendarRows)
+		}
+		if err != nil {
+			return calendar.Set{}, &InputError{What: fmt.Sprintf("calendar file %s:%d: %v", cal.File, n, err)}
+		}
+		p, err := axis.Parse(row[col])
+		if err != nil {
+			return calendar.Set{}, &InputError{What: fmt.Sprintf("calendar file %s:%d: %v", cal.File, n, err)}
+		}
+		ps = append(ps, p)
+	}
+}
+
+// periods are the project's periods as they are declared now.
+func (c *Coordinator) periods() map[string][]calendar.Interval {
+	out := make(map[string][]calendar.Interval, len(c.Project.Periods))
+	for _, p := range c.Project.Periods {
+		out[p.Name] = p.Intervals
+	}
+	return out
+}
+
+// calendarsRead reports whether some calendar's query names the source. A word in a comment counts too: that costs a look, no more.
+func (c *Coordinator) calendarsRead(source string) bool {
+	for _, cal := range c.Project.Calendars {
+		if strings.Contains(strings.ToLower(cal.Query), strings.ToLower(source)) {
+			return true
+		}
+	}
+	return false
+}

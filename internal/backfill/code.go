@@ -1,0 +1,111 @@
+package backfill
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// The bounds on what a code version may be made of.
+const (
+	maxCodeFiles = 10_000
+	maxCodeBytes = 256 << 20
+)
+
+// codeVersion is the version of a table's code as it is on disk now, with the git commit beside it.
+func (c *Coordinator) codeVersion(ctx context.Context, t *catalog.Table) (ledger.VersionRecord, error) {
+	files, err := c.codeFiles(t)
+	if err != nil {
+		return ledger.VersionRecord{}, err
+	}
+	record := ledger.VersionRecord{Version: t.CodeVersion(files), Producer: t.Name, Summary: summary(t)}
+	record.Commit, record.Dirty = c.commit(ctx)
+	return record, nil
+}
+
+// codeFiles hashes the files that are part of a command's code, by path below the project folder.
+func (c *Coordinator) codeFiles(t *catalog.Table) (map[string]string, error) {
+	names, err := t.CodeFiles(c.FS)
+	if err != nil {
+		return nil, &InputError{What: err.Error(), Next: "correct `files`"}
+	}
+	hashes := make(map[string]string, len(names))
+	var total int64
+	for _, name := range names {
+		size, hash, err := hashFile(c.FS, name)
+		if err != nil {
+			return nil, fmt.Errorf("hash %s: %w", name, err)
+		}
+		hashes[name] = hash
+		if total += size; total > maxCodeBytes || len(hashes) > maxCodeFiles {
+			return nil, &InputError{
+				What: fmt.Sprintf("%s: the files of %s are more than %d files or %d MiB", t.Command.Pos, t.Name, maxCodeFiles, maxCodeBytes>>20),
+				Next: "name the code only, not its data",
+			}
+		}
+	}
+	return hashes, nil
+}
+
+func hashFile(files fs.FS, name string) (int64, string, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return 0, "", err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	h := sha256.New()
+	n, err := io.Copy(h, io.LimitReader(f, maxCodeBytes+1))
+	if err != nil {
+		return 0, "", err
+	}
+	return n, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// summary is what people see of a version: the command, or the query's first line.
+func summary(t *catalog.Table) string {
+	if t.Command != nil {
+		return strings.Join(t.Command.Args, " ")
+	}
+	for line := range strings.Lines(t.SQL.Text) {
+		if line = strings.TrimSpace(line); line != "" {
+			return line
+		}
+	}
+	return t.SQL.File
+}
+
+// commit is the git commit of the project folder and whether its files differ from it; "" outside a checkout or without git. It is asked
+// once: a run pins its code by hashes, the commit only tells people where to look.
+func (c *Coordinator) commit(ctx context.Context) (string, bool) {
+	if c.git == nil {
+		c.git = &gitState{}
+		if _, err := os.Stat(c.Dir); err == nil {
+			c.git.read(ctx, c.Dir)
+		}
+	}
+	return c.git.commit, c.git.dirty
+}
+
+type gitState struct {
+	commit string
+	dirty  bool
+}
+
+func (g *gitState) read(ctx context.Context, dir string) {
+	head, err := exec.CommandContext(ctx, "git", "-C", dir, "rev-parse", "HEAD").Output() //nolint:gosec // fixed program, own folder
+	if err != nil {
+		return
+	}
+	g.commit = strings.TrimSpace(string(head))
+	changes, err := exec.CommandContext(ctx, "git", "-C", dir, "status", "--porcelain", "--untracked-files=no", ".").Output() //nolint:gosec // as above
+	g.dirty = err != nil || len(changes) > 0
+}

@@ -1,0 +1,145 @@
+// Package backfill is the use cases: look at the sources, judge, plan, run, mark, check, wait. It ties the pure core to the ledger, the
+// warehouses and the executors, and is what the command line calls.
+package backfill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/warehouse"
+	"github.com/headway-data/headway/internal/worker"
+)
+
+// An Environment is what a process gives to the use cases: its clock, its randomness, its variables, its folder, who it is. Nothing below
+// reads any of them by itself.
+type Environment struct {
+	Now    func() time.Time
+	NewID  func(prefix string) string
+	Lookup func(name string) (string, bool)
+	Holder ledger.Holder
+	Log    *slog.Logger
+	// Sources and Warehouses open the drivers; the wiring provides them.
+	OpenLedger    func(ctx context.Context, url, dir string, readOnly bool) (ledger.Ledger, error)
+	OpenWarehouse func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error)
+}
+
+// Actor is who acts, for the audit log.
+func (e Environment) Actor() ledger.Actor {
+	return ledger.Actor{User: e.Holder.User, Host: e.Holder.Host, PID: e.Holder.PID}
+}
+
+// A Coordinator is an open project: its catalog, its ledger and its warehouses.
+type Coordinator struct {
+	Environment
+	Dir     string // the project folder, absolute
+	FS      fs.FS  // the project folder
+	Project *catalog.Project
+	Graph   *catalog.Graph
+	Ledger  ledger.Ledger
+	// Tables is every table and source, bound to where it lives, by name; Keys leads back from the ledger's keys.
+	Tables map[string]*worker.Table
+	Keys   map[string]string
+
+	warehouses map[string]warehouse.Warehouse
+	git        *gitState
+}
+
+// Options say which project to open and how.
+type Options struct {
+	Dir      string // project folder, absolute
+	File     string // project file in it
+	Env      string // environment, "" for the default
+	State    string // overrides the project's state
+	ReadOnly bool   // nothing will be written: no lease, no publish
+}
+
+// Open parses the project, opens its ledger and binds its tables. Warehouses are opened when they are first needed.
+func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, error) {
+	c := &Coordinator{Environment: env, Dir: opts.Dir, warehouses: map[string]warehouse.Warehouse{}}
+	if err := c.load(opts); err != nil {
+		return nil, err
+	}
+	if bad := c.Project.Unsupported(); bad != nil {
+		return nil, bad
+	}
+	url, err := catalog.Resolve(firstOf(opts.State, c.Project.State, "sqlite:.headway/state.db"), env.Lookup)
+	if err != nil {
+		return nil, &InputError{What: "the project's state: " + err.Error(), Next: "set the variable, or name the state with --state"}
+	}
+	if c.Ledger, err = env.OpenLedger(ctx, url, opts.Dir, opts.ReadOnly); err != nil {
+		return nil, fmt.Errorf("open the state %s: %w", url, err)
+	}
+	if err := c.bind(ctx, opts.ReadOnly); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Close closes the warehouses and the ledger.
+func (c *Coordinator) Close() error {
+	var errs []error
+	for name, w := range c.warehouses {
+		if err := w.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close warehouse %s: %w", name, err))
+		}
+	}
+	if c.Ledger != nil {
+		if err := c.Ledger.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the state: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Names gives the tables asked for, all that are not sources when none is named, in the graph's order.
+func (c *Coordinator) Names(asked []string) ([]string, error) {
+	want := map[string]bool{}
+	for _, name := range asked {
+		if c.Tables[name] == nil {
+			return nil, c.unknownTable(name)
+		}
+		want[name] = true
+	}
+	var out []string
+	for _, component := range c.Graph.Order() {
+		for _, t := range component.Tables {
+			if want[t.Name] || (len(asked) == 0 && !t.IsSource()) {
+				out = append(out, t.Name)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (c *Coordinator) unknownTable(name string) error {
+	names := make([]string, 0, len(c.Project.Tables))
+	for _, t := range c.Project.Tables {
+		names = append(names, t.Name)
+	}
+	next := "the project has: " + listNames(names, 12)
+	if near := catalog.Nearest(name, names); near != "" {
+		next = fmt.Sprintf("did you mean %q?", near)
+	}
+	return &InputError{What: fmt.Sprintf("no table or source is named %q", name), Next: next}
+}
+
+// ID names a partition of a table as people type it.
+func (c *Coordinator) ID(table string, p calendar.Partition) string {
+	return c.Tables[table].Axis.ID(p)
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,264 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/warehouse"
+	"github.com/headway-data/headway/internal/worker"
+)
+
+// observeAtOnce is how many sources are read at the same time: reading is mostly unpacking, one core each.
+const observeAtOnce = 4
+
+// A Sight is what Look saw.
+type Sight struct {
+	View     *worker.View
+	Observed ledger.Observed         // what is new since the last look
+	Sources  map[string]*SourceSight // by source name
+	Expected map[string]calendar.Set // by table name
+	At       time.Time               // the wall clock that dueness was judged by
+	Periods  map[string][]calendar.Interval
+}
+
+// A SourceSight is what was found of one source.
+type SourceSight struct {
+	State   *warehouse.SourceState
+	Drifted calendar.Set
+	// Verdicts are those of the source's checks that did not pass.
+	Verdicts []warehouse.Verdict
+	Err      error // the source cannot be read as it is; what rests on it keeps what was known
+}
+
+// Look reads the sources that the tables rest on (unless observe is false), the calendars, and the ledger, and gives the world as it is
+// now. Apart from what it saw it writes nothing; a source that has not moved costs one look at its files.
+func (c *Coordinator) Look(ctx context.Context, tables []string, observe bool) (*Sight, error) {
+	keys := make([]string, 0, len(c.Tables))
+	for key := range c.Keys {
+		keys = append(keys, key)
+	}
+	before, err := c.Ledger.Snapshot(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods()}
+	if observe {
+		if err := c.readSources(ctx, s, before, c.sourcesOf(tables)); err != nil {
+			return nil, err
+		}
+	}
+	if s.Expected, err = c.expectedSets(ctx, s.At); err != nil {
+		return nil, err
+	}
+	snapshot := before
+	if observe {
+		if snapshot, err = c.record(ctx, s, before, keys); err != nil {
+			return nil, err
+		}
+	}
+	s.View = worker.NewView(c.world(s, snapshot), c.Ledger, c.Keys)
+	return s, nil
+}
+
+// record tells the ledger what was seen that it does not know yet, and reads it again if there was anything.
+func (c *Coordinator) record(ctx context.Context, s *Sight, before *history.Snapshot, keys []string) (*history.Snapshot, error) {
+	seen := c.observation(s, before)
+	if len(seen.Expected) == 0 && len(seen.Sources) == 0 && len(seen.Periods) == 0 {
+		return before, nil
+	}
+	var err error
+	if s.Observed, err = c.Ledger.Observe(ctx, seen); err != nil {
+		return nil, fmt.Errorf("record what the sources hold: %w", err)
+	}
+	after, err := c.Ledger.Snapshot(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return after, nil
+}
+
+// observation is what differs from what the ledger holds; all of it empty when nothing does.
+func (c *Coordinator) observation(s *Sight, before *history.Snapshot) ledger.Observation {
+	seen := ledger.Observation{At: s.At, Periods: map[string][]calendar.Interval{}}
+	for name, t := range c.Tables {
+		known := before.Table(t.Key)
+		if !s.Expected[name].Equal(known.Known) {
+			seen.Expected = append(seen.Expected, ledger.Expected{Table: t.Key, Axis: t.Axis, Set: s.Expected[name]})
+		}
+		if found := s.Sources[name]; found != nil && found.Err == nil {
+			if one, differs := sourceSeen(t, found, s.Expected[name], known); differs {
+				seen.Sources = append(seen.Sources, one)
+			}
+		}
+	}
+	for name, ivs := range s.Periods {
+		changes := before.Periods[name]
+		if len(changes) == 0 || !calendar.NewSet(changes[len(changes)-1].Intervals...).Equal(calendar.NewSet(ivs...)) {
+			seen.Periods[name] = ivs
+		}
+	}
+	return seen
+}
+
+// sourceSeen puts what was found of a source into the ledger's words. A source that has not moved is only asked about dates that its
+// calendar has gained.
+func sourceSeen(t *worker.Table, found *SourceSight, expected calendar.Set, known *history.Table) (ledger.Seen, bool) {
+	one := ledger.Seen{Table: t.Key, Axis: t.Axis, Meta: found.State.Version}
+	if found.State.Unchanged {
+		if t.Empty != catalog.AllowEmpty {
+			return one, false
+		}
+		one.Looked = expected.Minus(history.Covered(known.Segments))
+		one.Empty = one.Looked
+		return one, !one.Looked.Empty()
+	}
+	one.Looked = calendar.All()
+	present := make([]calendar.Interval, 0, len(found.State.Contents))
+	for _, content := range found.State.Contents {
+		one.Contents = append(one.Contents, ledger.Content(content))
+		present = append(present, calendar.Single(content.Partition))
+	}
+	if t.Empty == catalog.AllowEmpty {
+		one.Empty = expected.Minus(calendar.NewSet(present...))
+	}
+	one.Drifted = found.Drifted
+	return one, true
+}
+
+// readSources observes sources, several at a time. A source that cannot be read is told of in its SourceSight; it fails nobody else.
+func (c *Coordinator) readSources(ctx context.Context, s *Sight, before *history.Snapshot, names []string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(observeAtOnce)
+	for _, name := range names {
+		sight := &SourceSight{}
+		s.Sources[name] = sight
+		t := c.Tables[name]
+		group.Go(func() error {
+			sight.State, sight.Err = t.Warehouse.Observe(ctx, warehouse.SourceRequest{
+				Target: t.Target,
+				Files:  c.files(t.Table),
+				Known:  before.Table(t.Key).Meta,
+				Types:  declaredTypes(t.Table),
+			})
+			if sight.Err != nil || sight.State.Unchanged || len(t.Checks) == 0 {
+				return ctx.Err()
+			}
+			sight.Err = c.checkSource(ctx, t, sight)
+			return ctx.Err()
+		})
+	}
+	return group.Wait()
+}
+
+// checkSource runs a source's checks over what it holds; partitions that fail one are drifted: not readable until they are mended.
+func (c *Coordinator) checkSource(ctx context.Context, t *worker.Table, sight *SourceSight) error {
+	ivs := make([]calendar.Interval, 0, len(sight.State.Contents))
+	for _, content := range sight.State.Contents {
+		ivs = append(ivs, calendar.Single(content.Partition))
+	}
+	set := calendar.NewSet(ivs...)
+	if set.Empty() {
+		return nil
+	}
+	checks, err := worker.RenderChecks(t, c.task(t, set), "")
+	if err != nil {
+		return err
+	}
+	verdicts, err := t.Warehouse.Check(ctx, t.Target, nil, set, checks)
+	if err != nil {
+		return fmt.Errorf("check source %s: %w", t.Name, err)
+	}
+	var bad []calendar.Partition
+	for _, v := range verdicts {
+		if v.Passed {
+			continue
+		}
+		sight.Verdicts = append(sight.Verdicts, v)
+		if !v.Warn {
+			bad = append(bad, v.Partition)
+		}
+	}
+	sight.Drifted = calendar.Of(bad...)
+	return nil
+}
+
+// sourcesOf lists the sources that the tables, and what reads them, rest on.
+func (c *Coordinator) sourcesOf(tables []string) []string {
+	names := tables
+	if len(names) == 0 {
+		for name := range c.Tables {
+			names = append(names, name)
+		}
+	}
+	names = append(slices.Clone(names), c.Graph.Downstream(names...)...)
+	seen := map[string]bool{}
+	for _, name := range append(names, c.Graph.Upstream(names...)...) {
+		seen[name] = true
+	}
+	// Calendars may read any source by its name.
+	for _, t := range c.Project.Tables {
+		if t.IsSource() && c.calendarsRead(t.Name) {
+			seen[t.Name] = true
+		}
+	}
+	var out []string
+	for _, t := range c.Project.Tables {
+		if t.IsSource() && seen[t.Name] {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
+
+func declaredTypes(t *catalog.Table) []warehouse.Column {
+	if t.Source == nil || t.Source.Contract == nil {
+		return nil
+	}
+	out := make([]warehouse.Column, 0, len(t.Source.Contract.Columns))
+	for _, col := range t.Source.Contract.Columns {
+		out = append(out, warehouse.Column{Name: col.Name, Type: col.Type, Nullable: col.Nullable})
+	}
+	return out
+}
+
+// world puts everything a judgement rests on together.
+func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot) *plan.World {
+	in := plan.Inputs{
+		Graph:         c.Graph,
+		Expected:      s.Expected,
+		Periods:       s.Periods,
+		PeriodChanges: snapshot.Periods,
+		Tables:        map[string]*history.Table{},
+		Versions:      map[string]string{},
+		CheckVersions: map[string]string{},
+		Seq:           snapshot.Seq,
+		Now:           s.At,
+	}
+	for name, t := range c.Tables {
+		h := snapshot.Table(t.Key)
+		in.Tables[name] = h
+		in.CheckVersions[name] = t.CheckVersion
+		in.Versions[name] = headToJudgeBy(t.Version.Version, h)
+	}
+	return plan.NewWorld(in)
+}
+
+// headToJudgeBy is the version that content must have to be up to date: today's code, unless today's code is one that was replaced
+// since (rule 22: a plan registers nothing, so code that the ledger has never seen is newer than all it has).
+func headToJudgeBy(today string, h *history.Table) string {
+	for _, v := range h.Versions {
+		if v == today {
+			return h.Head
+		}
+	}
+	return today
+}

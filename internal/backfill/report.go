@@ -1,0 +1,262 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// A Report is what became of a run: run/v1.
+type Report struct {
+	Schema string        `json:"schema"`
+	Run    string        `json:"run"`
+	State  string        `json:"state"`
+	Exit   int           `json:"exit"`
+	Reason *string       `json:"reason"`
+	Tables []TableReport `json:"tables"`
+	// StaleAfter names tables of which partitions went stale, or stayed so, that the plan did not hold (rule 21).
+	StaleAfter []StaleAfter `json:"stale_after"`
+	Published  int          `json:"published"`
+	Unchanged  int          `json:"unchanged"`
+	Skipped    int          `json:"skipped"`
+	Seconds    float64      `json:"seconds"`
+}
+
+// A TableReport is what became of one table. Counts are partitions.
+type TableReport struct {
+	Table       string        `json:"table"`
+	Published   int           `json:"published"`
+	Unchanged   int           `json:"unchanged"`
+	Quarantined int           `json:"quarantined"`
+	Failed      int           `json:"failed"`
+	Skipped     int           `json:"skipped"`
+	Blocked     int           `json:"blocked"`
+	Stopped     int           `json:"stopped"`
+	LeftTo      []LeftTo      `json:"left_to"`
+	Checks      []CheckReport `json:"checks"`
+	Reason      *string       `json:"reason"`
+	// Intervals of what was not published, by what became of it.
+	Open []OpenReport `json:"open"`
+}
+
+// An OpenReport names partitions that were not published.
+type OpenReport struct {
+	What      string       `json:"what"`
+	Intervals []IntervalID `json:"intervals"`
+}
+
+// A LeftTo is partitions that another run will make.
+type LeftTo struct {
+	Run       string       `json:"run"`
+	Intervals []IntervalID `json:"intervals"`
+}
+
+// A StaleAfter is partitions that want work after the run.
+type StaleAfter struct {
+	Table      string `json:"table"`
+	Partitions int    `json:"partitions"`
+}
+
+// A CheckReport is a check's pooled value over the partitions of the run, before and after. Null where there is none.
+type CheckReport struct {
+	ID        string   `json:"id"`
+	Before    *float64 `json:"before"`
+	After     *float64 `json:"after"`
+	Threshold *float64 `json:"threshold"`
+	Passed    bool     `json:"passed"`
+}
+
+// EmptyReport is the report of a run that has none: it is under way, or its process was killed.
+func EmptyReport(r *ledger.RunRecord) *Report {
+	return &Report{
+		Schema: "headway.run/v1", Run: string(r.ID), State: string(r.State), Exit: r.Exit, Tables: []TableReport{}, StaleAfter: []StaleAfter{},
+		Published: r.Done,
+	}
+}
+
+// report gathers what became of the run.
+func (r *runner) report(ctx context.Context, cause error) *Report {
+	out := &Report{
+		Schema: "headway.run/v1", Run: string(r.record.ID), State: string(run.Failed), Exit: 1, Tables: []TableReport{},
+		StaleAfter: []StaleAfter{}, Seconds: r.Now().Sub(r.record.StartedAt).Seconds(),
+	}
+	if r.machine != nil && r.machine.State().Ended() {
+		out.State, out.Exit = string(r.machine.State()), r.machine.Exit()
+		if why := r.machine.Reason(); why != "" {
+			out.Reason = &why
+		}
+	}
+	if cause != nil {
+		why := cause.Error()
+		out.Reason = &why
+	}
+	if r.machine == nil {
+		return out
+	}
+	for _, s := range r.machine.Summaries() {
+		out.Published += s.Published.Count()
+		out.Unchanged += s.Unchanged.Count()
+		out.Skipped += s.Skipped.Count()
+		out.Tables = append(out.Tables, r.tableReport(s))
+	}
+	out.StaleAfter = r.staleAfter(ctx)
+	return out
+}
+
+func (r *runner) tableReport(s run.Summary) TableReport {
+	t := TableReport{
+		Table: s.Table, Published: s.Published.Count(), Unchanged: s.Unchanged.Count(), Quarantined: s.Quarantined.Count(),
+		Failed: s.Failed.Count(), Skipped: s.Skipped.Count(), Blocked: s.Blocked.Count(), Stopped: s.Stopped.Count(),
+		LeftTo: []LeftTo{}, Checks: r.metrics.reports(r.Tables[s.Table].Table), Open: []OpenReport{},
+	}
+	if s.Reason != "" {
+		t.Reason = &s.Reason
+	}
+	for _, l := range s.LeftTo {
+		t.LeftTo = append(t.LeftTo, LeftTo{l.Run, r.Intervals(s.Table, l.Set)})
+	}
+	for _, open := range []struct {
+		what string
+		set  calendar.Set
+	}{{"quarantined", s.Quarantined}, {"failed", s.Failed}, {"blocked", s.Blocked}, {"stopped", s.Stopped}} {
+		if !open.set.Empty() {
+			bridged := Bridge(open.set, r.sight.Expected[s.Table])
+			t.Open = append(t.Open, OpenReport{open.what, r.Intervals(s.Table, bridged)})
+		}
+	}
+	return t
+}
+
+// staleAfter looks at what wants work now, in all tables that are downstream of the run's or in it.
+func (r *runner) staleAfter(ctx context.Context) []StaleAfter {
+	out := []StaleAfter{}
+	seen := map[string]bool{}
+	var names []string
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	for _, s := range r.plan.Steps {
+		add(s.Table)
+	}
+	for i := 0; i < len(names); i++ {
+		for _, down := range r.Graph.Downstream(names[i]) {
+			add(down)
+		}
+	}
+	err := r.sight.View.With(ctx, func(w *plan.World) error {
+		for _, name := range names {
+			j := w.Judge(name)
+			if n := j.Expected.Minus(j.Fresh).Count(); n > 0 {
+				out = append(out, StaleAfter{name, n})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		r.Log.Warn("what went stale during the run cannot be told", "run", r.record.ID, "error", err)
+	}
+	return out
+}
+
+// metrics gathers the values of checks before and after a run. It may be used by many goroutines.
+type metrics struct {
+	mu     sync.Mutex
+	before map[string]map[string]*pool // table → check
+	after  map[string]map[string]*pool
+}
+
+// A pool is a value over several partitions, weighted by what each speaks of.
+type pool struct {
+	sum    float64
+	weight float64
+	n      int
+	failed bool
+}
+
+func (p *pool) add(value float64, weight int64, passed bool) {
+	w := float64(max(weight, 1))
+	p.sum += value * w
+	p.weight += w
+	p.n++
+	p.failed = p.failed || !passed
+}
+
+func (p *pool) mean() *float64 {
+	if p == nil || p.n == 0 {
+		return nil
+	}
+	mean := p.sum / p.weight
+	return &mean
+}
+
+func newMetrics() *metrics {
+	return &metrics{before: map[string]map[string]*pool{}, after: map[string]map[string]*pool{}}
+}
+
+// readBefore reads the stored values of what the plan will write.
+func (m *metrics) readBefore(ctx context.Context, c *Coordinator, p *plan.Plan) error {
+	for _, s := range p.Steps {
+		t := c.Tables[s.Table]
+		if len(t.Checks) == 0 {
+			continue
+		}
+		values, err := c.Ledger.Metrics(ctx, t.Key, s.Set)
+		if err != nil {
+			return fmt.Errorf("read the metrics of %s: %w", s.Table, err)
+		}
+		for _, v := range values {
+			poolOf(m.before, s.Table, v.Check).add(v.Value, v.Weight, v.Passed)
+		}
+	}
+	return nil
+}
+
+// seen takes in the verdicts of an attempt.
+func (m *metrics) seen(table string, verdicts []warehouse.Verdict, _ calendar.Set) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range verdicts {
+		poolOf(m.after, table, v.Check).add(v.Value, v.Weight, v.Passed)
+	}
+}
+
+func poolOf(of map[string]map[string]*pool, table, check string) *pool {
+	if of[table] == nil {
+		of[table] = map[string]*pool{}
+	}
+	if of[table][check] == nil {
+		of[table][check] = &pool{}
+	}
+	return of[table][check]
+}
+
+// reports gives the checks of a table that were judged in the run, in the order of the project file.
+func (m *metrics) reports(t *catalog.Table) []CheckReport {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := []CheckReport{}
+	for _, check := range t.Checks {
+		after := m.after[t.Name][check.ID]
+		if after == nil {
+			continue
+		}
+		one := CheckReport{ID: check.ID, Before: m.before[t.Name][check.ID].mean(), After: after.mean(), Passed: !after.failed}
+		if check.Min != nil {
+			one.Threshold = check.Min
+		} else if check.Max != nil && check.Kind != catalog.CheckRange {
+			one.Threshold = check.Max
+		}
+		out = append(out, one)
+	}
+	return out
+}

@@ -1,0 +1,389 @@
+package backfill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/dispatch"
+	"github.com/headway-data/headway/internal/dispatch/local"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/worker"
+)
+
+// The bounds of a run.
+const (
+	leaseTTL      = 60 * time.Second
+	defaultAtOnce = 4
+	maxEvents     = 5_000 // events of a run that are kept with its record
+)
+
+// RunOptions say how a plan is carried out.
+type RunOptions struct {
+	Class       ledger.Class
+	MaxParallel int
+	Reverse     bool
+	FailFast    bool
+	Command     string // as typed
+	Reason      string
+	// OnStart is told the run's id before anything is done; OnEvent each event, in order, from one goroutine.
+	OnStart func(id ledger.RunID, total int)
+	OnEvent func(seq int, e run.Event, r *run.Run)
+}
+
+// A runner is one run being carried out.
+type runner struct {
+	*Coordinator
+	opts    RunOptions
+	sight   *Sight
+	plan    *plan.Plan
+	record  ledger.RunRecord
+	lease   *ledger.Lease
+	machine *run.Run
+	metrics *metrics
+}
+
+// Run carries out a plan and reports what became of it. The report is given also when the run did not succeed; the error is for what kept
+// it from being carried out at all.
+func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts RunOptions) (*Report, error) {
+	r := &runner{Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics()}
+	claims := r.claims()
+	if err := r.metrics.readBefore(ctx, c, p); err != nil {
+		return nil, err
+	}
+	if err := r.begin(ctx, claims); err != nil {
+		return nil, err
+	}
+	err := r.carryOut(ctx, claims)
+	return r.end(context.WithoutCancel(ctx), err)
+}
+
+// claims are the partitions of all steps: the run's lease reserves its whole output, all or nothing.
+func (r *runner) claims() []ledger.Claim {
+	sets := map[string]calendar.Set{}
+	var order []string
+	for _, s := range r.plan.Steps {
+		if _, ok := sets[s.Table]; !ok {
+			order = append(order, s.Table)
+		}
+		sets[s.Table] = sets[s.Table].Union(s.Set)
+	}
+	out := make([]ledger.Claim, 0, len(order))
+	for _, name := range order {
+		t := r.Tables[name]
+		out = append(out, ledger.Claim{Table: t.Key, Axis: t.Axis, Set: sets[name]})
+	}
+	return out
+}
+
+// begin stores the run.
+func (r *runner) begin(ctx context.Context, claims []ledger.Claim) error {
+	planned, err := r.plan.JSON()
+	if err != nil {
+		return fmt.Errorf("write down the plan: %w", err)
+	}
+	r.record = ledger.RunRecord{
+		ID: ledger.RunID(r.NewID("r")), State: ledger.RunState(run.Planned), Class: r.opts.Class, Command: r.opts.Command, Holder: r.Holder,
+		Reason: r.opts.Reason, Plan: planned, Sets: claims, Total: r.plan.Partitions(), StartedAt: r.Now(),
+	}
+	if err := r.Ledger.PutRun(ctx, r.record); err != nil {
+		return fmt.Errorf("store the run: %w", err)
+	}
+	if r.opts.OnStart != nil {
+		r.opts.OnStart(r.record.ID, r.record.Total)
+	}
+	return nil
+}
+
+// carryOut takes the lease, settles what others left, fences, and works through the chunks.
+func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
+	if len(claims) == 0 {
+		machine, err := run.New(nil, run.Limits{Overall: 1})
+		if err != nil {
+			return fmt.Errorf("prepare the run: %w", err)
+		}
+		r.machine = machine
+		return errors.Join(machine.Apply(run.Event{Kind: run.RunStarted}), r.noteBlocked())
+	}
+	if err := r.claimWarehouses(ctx); err != nil {
+		return err
+	}
+	var err error
+	r.lease, err = r.Ledger.Acquire(ctx, ledger.LeaseRequest{
+		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, TTL: leaseTTL,
+		Settles: true, Reason: r.opts.Reason,
+	})
+	if err != nil {
+		return fmt.Errorf("reserve the partitions: %w", err)
+	}
+	r.sight.View.Own(claims)
+	held, stop := r.keep(ctx)
+	defer stop()
+	if err := r.fence(held, claims); err != nil {
+		return err
+	}
+	return r.work(held)
+}
+
+// claimWarehouses makes this ledger the one that coordinates each warehouse that will be written to.
+func (r *runner) claimWarehouses(ctx context.Context) error {
+	done := map[string]bool{}
+	for _, s := range r.plan.Steps {
+		t := r.Tables[s.Table]
+		if done[t.Table.Warehouse] {
+			continue
+		}
+		done[t.Table.Warehouse] = true
+		if _, err := t.Warehouse.Claim(ctx, r.Ledger.ID()); err != nil {
+			return fmt.Errorf("warehouse %s: %w", t.Table.Warehouse, err)
+		}
+	}
+	return nil
+}
+
+// fence raises the fence over the lease's range, so that nobody who held it before can publish there, and settles what they left: what
+// their markers say was committed is recorded, what has no marker never will be (rules 1, 2).
+func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
+	intents, err := r.Ledger.Intents(ctx, keysOf(claims))
+	if err != nil {
+		return fmt.Errorf("look for what earlier runs left: %w", err)
+	}
+	for _, claim := range claims {
+		t := r.Tables[r.Keys[claim.Table]]
+		if err := t.Warehouse.Raise(ctx, t.Key, claim.Set, r.lease.Tokens[t.Key]); err != nil {
+			return fmt.Errorf("fence %s: %w", t.Name, err)
+		}
+	}
+	for _, left := range r.lease.Settle {
+		if err := r.settle(ctx, left, intents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle folds what the warehouse holds of earlier attempts into the ledger.
+func (r *runner) settle(ctx context.Context, left ledger.Claim, intents []ledger.Intent) error {
+	t := r.Tables[r.Keys[left.Table]]
+	markers, err := t.Warehouse.Markers(ctx, t.Key, left.Set)
+	if err != nil {
+		return fmt.Errorf("look at what was published to %s: %w", t.Name, err)
+	}
+	known, err := r.Ledger.Contents(ctx, t.Key, left.Set)
+	if err != nil {
+		return fmt.Errorf("read what is known of %s: %w", t.Name, err)
+	}
+	var found []ledger.Commit
+	for _, intent := range intents {
+		if intent.Table != t.Key {
+			continue
+		}
+		if commit := worker.CommitOf(intent.Attempt, markers, known); !commit.Published.Empty() {
+			commit.At = r.Now()
+			found = append(found, commit)
+		}
+	}
+	if _, err := r.Ledger.Settle(ctx, r.lease.ID, t.Key, left.Set, found); err != nil {
+		return fmt.Errorf("settle what an earlier run left in %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+func keysOf(claims []ledger.Claim) []string {
+	out := make([]string, 0, len(claims))
+	for _, c := range claims {
+		out = append(out, c.Table)
+	}
+	return out
+}
+
+// work hands the chunks to the dispatcher.
+func (r *runner) work(ctx context.Context) error {
+	chunks, err := r.chunks(ctx)
+	if err != nil {
+		return err
+	}
+	if r.machine, err = run.New(chunks, r.limits()); err != nil {
+		return fmt.Errorf("prepare the run: %w", err)
+	}
+	if err := r.noteBlocked(); err != nil {
+		return err
+	}
+	w := r.worker()
+	seq := 0
+	dispatcher := &local.Dispatcher{Log: r.Log}
+	return dispatcher.Run(ctx, r.machine, w.Do, func(e run.Event) {
+		seq++
+		if r.opts.OnEvent != nil {
+			r.opts.OnEvent(seq, e, r.machine)
+		}
+	})
+}
+
+func (r *runner) limits() run.Limits {
+	l := run.Limits{
+		Overall: firstPositive(r.opts.MaxParallel, r.Project.MaxParallel, defaultAtOnce), Warehouse: map[string]int{}, Table: map[string]int{},
+		FailFast: r.opts.FailFast,
+	}
+	for _, w := range r.Project.Warehouses {
+		l.Warehouse[w.Name] = w.MaxParallel
+	}
+	for name, t := range r.Tables {
+		l.Table[name] = t.Batch.Parallel
+	}
+	return l
+}
+
+func firstPositive(ns ...int) int {
+	for _, n := range ns {
+		if n > 0 {
+			return n
+		}
+	}
+	return 1
+}
+
+// noteBlocked tells the machine of partitions that the plan could not give a step.
+func (r *runner) noteBlocked() error {
+	for _, b := range r.plan.Blocked {
+		note := func(set calendar.Set, cause run.Cause, reason string) error {
+			if set.Empty() {
+				return nil
+			}
+			return r.machine.Apply(run.Event{Kind: run.Noted, Table: b.Table, Result: &run.Result{Blocked: set, Cause: cause, Reason: reason}})
+		}
+		if err := errors.Join(
+			note(b.Set.Minus(b.Held), "", blockedReason(r.Coordinator, b)),
+			note(b.Held, run.CauseConflict, b.Table+" is held"),
+		); err != nil {
+			return fmt.Errorf("note what is blocked: %w", err)
+		}
+	}
+	return nil
+}
+
+// blockedReason is one line about the first blocked partition.
+func blockedReason(c *Coordinator, b plan.Blocked) string {
+	for _, item := range b.Items {
+		if item.Held || len(item.Missing) == 0 {
+			continue
+		}
+		lack := item.Missing[0]
+		return fmt.Sprintf("%s %s waits for %s %s", b.Table, b.Axis.ID(item.Partition), lack.Table, lack.Axis.FormatSet(lack.Set, 2))
+	}
+	return b.Table + " waits for its inputs"
+}
+
+func (r *runner) worker() *worker.Worker {
+	w := &worker.Worker{
+		Ledger: r.Ledger, View: r.sight.View, Tables: r.Tables, Periods: r.sight.Periods, Dir: r.Dir, Lookup: r.Lookup, Run: r.record.ID,
+		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
+		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected,
+	}
+	for _, s := range r.plan.Steps {
+		for _, cause := range s.Causes {
+			if cause.Kind == plan.CauseAsked || cause.Kind == plan.CauseMarked || r.plan.Request.Reprocess&plan.All != 0 {
+				w.Named[s.Table] = w.Named[s.Table].Union(cause.Set)
+			}
+		}
+	}
+	return w
+}
+
+// openLog makes the log of an attempt. It comes into being with its first line: most queries say nothing.
+func (r *runner) openLog(id ledger.AttemptID, _ string) (io.WriteCloser, error) {
+	return &lazyFile{path: r.LogPath(id)}, nil
+}
+
+type lazyFile struct {
+	path string
+	file *os.File
+}
+
+func (l *lazyFile) Write(p []byte) (int, error) {
+	if l.file == nil {
+		if err := os.MkdirAll(filepath.Dir(l.path), 0o750); err != nil {
+			return 0, err
+		}
+		f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return 0, err
+		}
+		l.file = f
+	}
+	return l.file.Write(p)
+}
+
+func (l *lazyFile) Close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}
+
+// lost ends a context because the lease is gone.
+func lost(why error) error {
+	return &dispatch.StopError{Stop: run.Stop{Cause: run.CauseConflict, Reason: fmt.Sprintf("%v: %v", ledger.ErrLost, why)}}
+}
+
+// keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
+// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does.
+func (r *runner) keep(ctx context.Context) (context.Context, func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(leaseTTL / 4)
+		defer tick.Stop()
+		misses := 0
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			live, err := r.Ledger.Renew(context.WithoutCancel(ctx), []ledger.LeaseID{r.lease.ID})
+			switch {
+			case err == nil && len(live) == 1:
+				misses = 0
+			case err == nil:
+				cancel(lost(errors.New("another run has taken the partitions over")))
+				return
+			default:
+				if misses++; misses >= 3 {
+					cancel(lost(fmt.Errorf("it could not be renewed: %w", err)))
+					return
+				}
+			}
+		}
+	}()
+	return held, func() { close(quit); <-done; cancel(nil) }
+}
+
+// end releases the lease, reports, and stores the run's end.
+func (r *runner) end(ctx context.Context, cause error) (*Report, error) {
+	if r.lease != nil {
+		if err := r.Ledger.Release(ctx, r.lease.ID, nil); err != nil {
+			cause = errors.Join(cause, fmt.Errorf("release the lease: %w", err))
+		}
+	}
+	report := r.report(ctx, cause)
+	r.record.Ended, r.record.EndedAt = true, r.Now()
+	r.record.State, r.record.Exit, r.record.Done = ledger.RunState(report.State), report.Exit, report.Published
+	var err error
+	if r.record.Report, err = json.Marshal(report); err != nil {
+		return nil, fmt.Errorf("write down the report: %w", err)
+	}
+	if err := r.Ledger.PutRun(ctx, r.record); err != nil {
+		cause = errors.Join(cause, fmt.Errorf("store the end of run %s: %w", r.record.ID, err))
+	}
+	return report, cause
+}

@@ -1,0 +1,189 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/query"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/warehouse"
+	"github.com/headway-data/headway/internal/worker"
+)
+
+// A Problem is something wrong with a table of a project, at its place.
+type Problem struct {
+	Table string
+	Error catalog.Error
+	Warn  bool // told, but nothing is refused for it
+}
+
+// CheckTemplates finds errors in the templates of queries and checks, without connecting to anything.
+func CheckTemplates(p *catalog.Project) error {
+	names := make([]string, 0, len(p.Tables))
+	for _, t := range p.Tables {
+		names = append(names, t.Name)
+	}
+	var all catalog.Errors
+	for _, t := range p.Tables {
+		if t.SQL != nil {
+			template, err := query.Parse(t.SQL.File, t.SQL.Text)
+			if err == nil {
+				err = template.Verify(t, names)
+			}
+			all = appendErrors(all, err)
+		}
+		for _, check := range t.Checks {
+			_, err := query.ParseCheck(t, check)
+			all = appendErrors(all, err)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func appendErrors(all catalog.Errors, err error) catalog.Errors {
+	if err == nil {
+		return all
+	}
+	if list, ok := err.(catalog.Errors); ok { //nolint:errorlint // the templates give these and no others
+		return append(all, list...)
+	}
+	return append(all, catalog.Error{Msg: err.Error()})
+}
+
+// BindAll binds every query in its warehouse without running it: errors of names and types, and reads that are not declared. Tables whose
+// inputs were never made cannot be bound; that is told as a warning.
+func (c *Coordinator) BindAll(ctx context.Context, sight *Sight) ([]Problem, error) {
+	if err := CheckTemplates(c.Project); err != nil {
+		return nil, err
+	}
+	var out []Problem
+	for _, component := range c.Graph.Order() {
+		for _, t := range component.Tables {
+			if t.SQL == nil {
+				continue
+			}
+			found, err := c.bindQuery(ctx, sight, t)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
+		}
+	}
+	return out, nil
+}
+
+func (c *Coordinator) bindQuery(ctx context.Context, sight *Sight, t *catalog.Table) ([]Problem, error) {
+	set := calendar.Of(0)
+	if t.Partitioned() {
+		first, ok := sight.Expected[t.Name].First()
+		if !ok {
+			return []Problem{{t.Name, c.Project.At(t.Pos, "no partition is expected: its query cannot be tried", ""), true}}, nil
+		}
+		set = calendar.Of(first)
+	}
+	text, err := c.RenderQuery(ctx, sight, t.Name, set)
+	if err != nil {
+		return nil, err
+	}
+	binding, err := c.Tables[t.Name].Warehouse.Bind(ctx, text)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if missing := c.unmade(ctx, t); missing != "" {
+			return []Problem{{t.Name, c.Project.At(t.Pos, fmt.Sprintf("the query cannot be bound before %s was made", missing), "run it once, then validate again"), true}}, nil
+		}
+		return []Problem{{t.Name, catalog.Error{Pos: catalog.Pos{File: t.SQL.File}, Msg: "the query cannot be bound: " + err.Error(), Next: "see it with `headway render " + t.Name + "`"}, false}}, nil
+	}
+	var out []Problem
+	if t.Column != "" && !hasColumn(binding.Columns, t.Column) {
+		out = append(out, Problem{t.Name, catalog.Error{
+			Pos: catalog.Pos{File: t.SQL.File}, Msg: fmt.Sprintf("the query gives no column %q, by which %s is partitioned", t.Column, t.Name),
+			Next: "select it",
+		}, false})
+	}
+	return append(out, c.undeclared(t, binding.Reads)...), nil
+}
+
+// undeclared warns of tables of the project that a query reads and does not declare.
+func (c *Coordinator) undeclared(t *catalog.Table, reads []string) []Problem {
+	declared := map[string]bool{}
+	for _, in := range t.Inputs {
+		declared[relationOf(c.Tables[in.Table])] = true
+	}
+	var out []Problem
+	for _, read := range reads {
+		read = strings.TrimPrefix(strings.ToLower(read), "main.")
+		if declared[read] {
+			continue
+		}
+		next := "declare it as an input if it is one"
+		for name, other := range c.Tables {
+			if relationOf(other) == read {
+				next = fmt.Sprintf("declare %s as an input: what is not declared is neither waited for nor noticed when it changes", name)
+			}
+		}
+		out = append(out, Problem{t.Name, catalog.Error{
+			Pos: catalog.Pos{File: path.Clean(t.SQL.File)}, Msg: fmt.Sprintf("the query of %s reads %s, which is not declared", t.Name, read), Next: next,
+		}, true})
+	}
+	return out
+}
+
+func relationOf(t *worker.Table) string {
+	return strings.TrimPrefix(strings.ToLower(t.Target.Relation), "main.")
+}
+
+// unmade names an input whose relation does not exist yet.
+func (c *Coordinator) unmade(ctx context.Context, t *catalog.Table) string {
+	for _, in := range t.Inputs {
+		up := c.Tables[in.Table]
+		if _, err := up.Warehouse.Bind(ctx, "select * from "+up.Warehouse.Relation(up.Target.Relation)); err != nil {
+			return in.Table
+		}
+	}
+	return ""
+}
+
+// RenderCommand is the command lines that a table's command would be run with for a set, one for each contiguous range.
+func (c *Coordinator) RenderCommand(ctx context.Context, sight *Sight, table string, set calendar.Set) ([]string, error) {
+	t := c.Tables[table]
+	task, err := c.taskWithReach(ctx, sight, t, set)
+	if err != nil {
+		return nil, err
+	}
+	task.Expected = sight.Expected[table]
+	return worker.RenderCommand(t, task)
+}
+
+// GuaranteeOf is the weakest guarantee of what a run writes: fenced, staged or guarded.
+func (c *Coordinator) GuaranteeOf(r *ledger.RunRecord) string {
+	weakest := "fenced"
+	for _, s := range r.Sets {
+		t := c.Tables[c.NameOf(s.Table)]
+		switch {
+		case t == nil || t.Command == nil:
+		case t.Write == catalog.Direct:
+			return "guarded"
+		default:
+			weakest = "staged"
+		}
+	}
+	return weakest
+}
+
+func hasColumn(columns []warehouse.Column, name string) bool {
+	for _, col := range columns {
+		if strings.EqualFold(col.Name, name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,219 @@
+// Package cli is the command line: flags to use cases, answers to text or JSON, errors to exit codes. The result goes to stdout, all else
+// to stderr.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/willabides/kongplete"
+	"golang.org/x/term"
+
+	"github.com/headway-data/headway/internal/backfill"
+)
+
+// A Process is what the command line is given by main: its streams, its folder and what the use cases need.
+type Process struct {
+	backfill.Environment
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Dir     string // working folder, absolute
+	Version string
+	// Terminal reports whether a stream is one that a person looks at.
+	Terminal func(w io.Writer) bool
+	// Signal is the signal that ended ctx, or 0.
+	Signal func() int
+}
+
+// commands is the whole command line, as kong reads it.
+type commands struct {
+	Project string `help:"Project file or folder." placeholder:"PATH" env:"HEADWAY_PROJECT"`
+	State   string `help:"Where the state is: sqlite:PATH." placeholder:"URL" env:"HEADWAY_STATE"`
+	Env     string `help:"Environment of the project file." placeholder:"NAME" env:"HEADWAY_ENV"`
+	Output  string `help:"Form of the answer: text, json or jsonl." enum:"text,json,jsonl" default:"text" short:"o"`
+	Quiet   bool   `help:"No progress on stderr." short:"q"`
+
+	Init     initCmd     `cmd:"" help:"Make a project that runs at once."`
+	Validate validateCmd `cmd:"" help:"Check the project file; with --connect also the SQL."`
+	Render   renderCmd   `cmd:"" help:"Show the SQL or command lines as they would run."`
+	Plan     planCmd     `cmd:"" help:"Show what would be computed, and why."`
+	Run      runCmd      `cmd:"" help:"Compute what is missing or stale."`
+	Status   statusCmd   `cmd:"" help:"Coverage by state, watermark, holes."`
+	Why      whyCmd      `cmd:"" help:"Why a partition is as it is, down to the root."`
+	Check    checkCmd    `cmd:"" help:"Run the checks on what is published."`
+	Mark     markCmd     `cmd:"" help:"Say that partitions are fresh, stale or skipped."`
+	Observe  observeCmd  `cmd:"" help:"Look at the sources: rows, columns, changes."`
+	Wait     waitCmd     `cmd:"" help:"Wait until partitions are fresh."`
+	Lineage  lineageCmd  `cmd:"" help:"The graph of tables."`
+	Ps       psCmd       `cmd:"" help:"Runs: what they hold and how far they are."`
+	Show     showCmd     `cmd:"" help:"A run: what it did to which partitions."`
+	Logs     logsCmd     `cmd:"" help:"What the attempts of a run wrote."`
+	Code     codeCmd     `cmd:"" help:"Code versions of a table."`
+	Audit    auditCmd    `cmd:"" help:"Who did what by hand, and why."`
+	Schema   schemaCmd   `cmd:"" help:"JSON Schema of the project file and the answers."`
+	Doctor   doctorCmd   `cmd:"" help:"Look whether this machine and project are fit to run."`
+	Demo     demoCmd     `cmd:"" help:"Run the reference pipeline, on generated or real data."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Completion kongplete.InstallCompletions `cmd:"" help:"Set up shell completion."`
+}
+
+// invocation is what every command gets: the process, the flags, and where to answer.
+type invocation struct {
+	*Process
+	flags *commands
+	args  []string
+	ctx   context.Context //nolint:containedctx // kong hands one value to the command's Run; the context lives as long as that call
+}
+
+// Main runs one command line and gives its exit code.
+func Main(ctx context.Context, p *Process, args []string) int {
+	var flags commands
+	inv := &invocation{Process: p, flags: &flags, args: args, ctx: ctx}
+	exited := -1
+	parser, err := kong.New(&flags,
+		kong.Name("headway"),
+		kong.Description("Coordinates backfills of date-partitioned tables."),
+		kong.Writers(p.Stdout, p.Stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{"version": p.Version},
+	)
+	if err != nil {
+		return inv.fail(err)
+	}
+	kongplete.Complete(parser)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	if args[0] == "help" {
+		args = append(args[1:], "--help")
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		return inv.fail(usage(err))
+	}
+	if err := k.Run(inv); err != nil {
+		return inv.fail(err)
+	}
+	return 0
+}
+
+// usage marks an error of the command line itself.
+func usage(err error) error {
+	return &backfill.InputError{What: err.Error(), Next: "see `headway --help`"}
+}
+
+// open opens the project of this invocation. The caller closes it.
+func (inv *invocation) open(readOnly bool) (*backfill.Coordinator, error) {
+	dir, file, err := inv.projectFile()
+	if err != nil {
+		return nil, err
+	}
+	return backfill.Open(inv.ctx, inv.Environment, backfill.Options{
+		Dir: dir, File: file, Env: inv.flags.Env, State: inv.flags.State, ReadOnly: readOnly,
+	})
+}
+
+const projectFileName = "headway.yaml"
+
+// projectFile finds the project: the one named, or the nearest headway.yaml in this folder and those above it.
+func (inv *invocation) projectFile() (dir, file string, err error) {
+	if named := inv.flags.Project; named != "" {
+		if !filepath.IsAbs(named) {
+			named = filepath.Join(inv.Dir, named)
+		}
+		info, err := os.Stat(named)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return "", "", &backfill.InputError{What: "no project at " + named, Next: "make one with `headway init`"}
+		case err != nil:
+			return "", "", fmt.Errorf("look for the project: %w", err)
+		case info.IsDir():
+			return named, projectFileName, nil
+		}
+		return filepath.Dir(named), filepath.Base(named), nil
+	}
+	for at := inv.Dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, projectFileName)); err == nil {
+			return at, projectFileName, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", "", &backfill.InputError{
+				What: fmt.Sprintf("no %s in %s or above it", projectFileName, inv.Dir),
+				Next: "make a project with `headway init`, or name one with --project",
+			}
+		}
+	}
+}
+
+// say writes a line for people to stderr, unless --quiet.
+func (inv *invocation) say(format string, args ...any) {
+	if !inv.flags.Quiet {
+		fmt.Fprintf(inv.Stderr, format+"\n", args...) //nolint:errcheck // nobody is left to tell
+	}
+}
+
+// warn writes a line to stderr that --quiet does not silence.
+func (inv *invocation) warn(format string, args ...any) {
+	fmt.Fprintf(inv.Stderr, "warning: "+format+"\n", args...) //nolint:errcheck // nobody is left to tell
+}
+
+// json reports whether the answer is wanted as JSON.
+func (inv *invocation) json() bool { return inv.flags.Output != "text" }
+
+// terminalOf is the default for Process.Terminal.
+func terminalOf(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// reason gives the reason for what hurts: from the flag, or asked for on a terminal.
+func (inv *invocation) reason(given, what string) (string, error) {
+	if strings.TrimSpace(given) != "" {
+		return given, nil
+	}
+	if f, ok := inv.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprintf(inv.Stderr, "reason to %s: ", what) //nolint:errcheck // the question's answer tells
+		line, err := readLine(inv.Stdin)
+		if err == nil && strings.TrimSpace(line) != "" {
+			return strings.TrimSpace(line), nil
+		}
+	}
+	return "", &backfill.InputError{What: "a reason is needed to " + what, Next: "say it with --reason \"…\": it is kept in the audit log"}
+}
+
+// Logger is the log of a process: warnings and worse, as text, on stderr.
+func Logger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+func readLine(r io.Reader) (string, error) {
+	var b strings.Builder
+	one := make([]byte, 1)
+	for b.Len() < 4096 {
+		n, err := r.Read(one)
+		if n == 1 && one[0] == '\n' {
+			return b.String(), nil
+		}
+		if n == 1 {
+			b.WriteByte(one[0])
+		}
+		if err != nil {
+			return b.String(), err
+		}
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/headway-data/headway/examples/nba"
+	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/league"
+)
+
+type demoCmd struct {
+	Data string `help:"Folder with real box scores to use instead of generated ones; nothing in it is changed." placeholder:"DIR"`
+	Dir  string `help:"Folder to make the project in; it must not exist. Default: a new folder for temporary files." placeholder:"DIR"`
+	Seed uint64 `default:"1" help:"Seed of the generated data."`
+}
+
+// dataFile is what the pipeline's globs take: other files of a data folder stay where they are.
+var dataFile = regexp.MustCompile(`^(player_box|team_box|schedule|shots|player_positions)_\d{4}-\d{2}\.csv\.gz$`)
+
+// Run makes a project from the nba template, runs it, and shows what a correction of one source date makes stale. Every step is a command
+// that a user could type, run as such.
+func (cmd demoCmd) Run(inv *invocation) error {
+	dir, err := cmd.folder(inv)
+	if err != nil {
+		return err
+	}
+	if err := copyTemplate(nba.Files, dir); err != nil {
+		return err
+	}
+	data := filepath.Join(dir, "data")
+	if cmd.Data == "" {
+		inv.heading("A league is generated: invented players, real calendar, box scores that add up. (seed %d)", cmd.Seed)
+		err = league.Write(data, league.Options{Seed: cmd.Seed, Seasons: 2, Shots: true})
+	} else {
+		inv.heading("The real box scores of %s are copied into the project.", cmd.Data)
+		err = copyData(resolve(inv.Dir, cmd.Data), data)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare the data: %w", err)
+	}
+	inv.print("project: %s", dir)
+
+	d := &demo{inv: inv, dir: dir}
+	date := "2023-01-11"
+	d.step("What has to be done? Nothing exists yet, so everything does.", "plan")
+	d.step("Do it. (More partitions than the guard allows unasked, hence --yes.)", "run", "--yes")
+	d.step("Coverage by state.", "status")
+	d.step("Why is this partition as it is?", "why", "player_composite_factors", date)
+	d.step("Nothing has changed: nothing to do.", "run")
+	if d.err != nil {
+		return d.err
+	}
+	what, err := league.CorrectDate(data, date)
+	if err != nil {
+		return fmt.Errorf("correct a source date: %w", err)
+	}
+	inv.heading("The source corrects one night, %s: %s", date, what)
+	d.step("What does that make stale, and why? That and nothing else.", "plan")
+	d.step("", "run", "--yes")
+	d.step("", "status")
+	if d.err != nil {
+		return d.err
+	}
+	inv.print("\nThe project stays in %s: try `headway --project %s why ml_feature_store %s`.", dir, dir, date)
+	return nil
+}
+
+// folder is where the demo's project goes.
+func (cmd demoCmd) folder(inv *invocation) (string, error) {
+	if cmd.Dir == "" {
+		dir, err := os.MkdirTemp("", "headway-demo-")
+		if err != nil {
+			return "", fmt.Errorf("make a folder for the demo: %w", err)
+		}
+		return dir, nil
+	}
+	dir := resolve(inv.Dir, cmd.Dir)
+	if _, err := os.Stat(filepath.Join(dir, projectFileName)); err == nil {
+		return "", &backfill.InputError{What: dir + " holds a project", Next: "name a new folder with --dir"}
+	}
+	return dir, nil
+}
+
+func resolve(base, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(base, path)
+}
+
+// copyData copies the files that the pipeline reads.
+func copyData(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return &backfill.InputError{What: "the data folder cannot be read: " + err.Error(), Next: "name a folder with player_box_2021-22.csv.gz and its like"}
+	}
+	if err := os.MkdirAll(to, 0o750); err != nil {
+		return err
+	}
+	copied := 0
+	for _, e := range entries {
+		if !dataFile.MatchString(e.Name()) {
+			continue
+		}
+		if err := copyFile(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+		copied++
+	}
+	if copied == 0 {
+		return &backfill.InputError{What: from + " has no file like player_box_2021-22.csv.gz", Next: "name the folder with the box scores"}
+	}
+	return nil
+}
+
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from) //nolint:gosec // a path that the user named
+	if err != nil {
+		return err
+	}
+	defer in.Close()                                                      //nolint:errcheck // it was only read
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // in the demo's own folder
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in)
+	return err
+}
+
+// A demo runs commands one after the other and stops at the first that fails without reason.
+type demo struct {
+	inv *invocation
+	dir string
+	err error
+}
+
+// step shows a command and runs it. Exit 5 is no failure of the demo: real data has holes, and what they block is told.
+func (d *demo) step(why string, args ...string) {
+	if d.err != nil {
+		return
+	}
+	if why != "" {
+		d.inv.heading("%s", why)
+	}
+	d.inv.print("$ headway %s", strings.Join(args, " "))
+	began := d.inv.Now()
+	code := Main(d.inv.ctx, d.inv.Process, append([]string{"--project", d.dir}, args...))
+	d.inv.print("(%s, exit %d)", d.inv.Now().Sub(began).Round(10*time.Millisecond), code)
+	if code != 0 && code != exitPartial && code != exitRefused {
+		d.err = &exitError{Code: code, Err: fmt.Errorf("`headway %s` ended with exit %d", strings.Join(args, " "), code)}
+	}
+}
+
+// heading sets a line apart.
+func (inv *invocation) heading(format string, args ...any) {
+	inv.print("\n"+format, args...)
+}

@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/plan"
+)
+
+// requestFlags are what plan and run have in common.
+type requestFlags struct {
+	rangeFlags
+	observeFlag
+	Table        []string `arg:"" optional:"" help:"Tables; without one all."`
+	Reprocess    string   `help:"What to compute: missing, failed, quarantined, input, code, lookback, stale, all. Default: everything but all." placeholder:"KINDS"`
+	Downstream   bool     `help:"Also what rests on the named partitions." xor:"down"`
+	NoDownstream bool     `help:"Not what rests on them, also for class fix." xor:"down"`
+	Upstream     bool     `help:"Also what the named partitions rest on."`
+	Class        string   `enum:"fix,scheduled,backfill" default:"backfill" help:"fix, scheduled or backfill."`
+}
+
+// request turns the flags into a request against what was seen.
+func (inv *invocation) request(c *backfill.Coordinator, sight *backfill.Sight, f *requestFlags) (plan.Request, error) {
+	req := plan.Request{
+		Tables: f.Table, Upstream: f.Upstream, Class: f.Class, Env: c.Project.Environment,
+		Downstream: f.Downstream || f.Class == "fix" && !f.NoDownstream,
+	}
+	if f.Reprocess != "" {
+		var err error
+		if req.Reprocess, err = plan.ParseReprocess(f.Reprocess); err != nil {
+			return req, usage(err)
+		}
+		req.Explicit = true
+	}
+	names, err := c.Names(f.Table)
+	if err != nil {
+		return req, err
+	}
+	for _, name := range f.Table {
+		if c.Tables[name].IsSource() {
+			return req, &backfill.InputError{What: name + " is a source: Headway reads it and does not compute it", Next: "name a table that reads it, or `headway observe " + name + "`"}
+		}
+	}
+	if !f.given() && len(f.Table) == 0 {
+		return req, nil
+	}
+	req.Sets, err = inv.resolve(c, sight, names, f.rangeFlags, len(f.Table) > 0)
+	return req, err
+}
+
+type planCmd struct {
+	requestFlags
+	Explain  bool   `help:"Name the partitions that each cause is because of."`
+	Cost     bool   `help:"Also tell what the plan would read, where the warehouse can say."`
+	Out      string `help:"Write the plan as JSON to a file, for run --plan." placeholder:"FILE"`
+	ExitCode bool   `help:"Exit 3 when there is something to do or something is blocked."`
+}
+
+// Run shows what would be computed, and why.
+func (cmd *planCmd) Run(inv *invocation) error {
+	c, err := inv.open(false)
+	if err != nil {
+		return err
+	}
+	defer inv.close(c)
+	_, p, err := inv.makePlan(c, &cmd.requestFlags)
+	if err != nil {
+		return err
+	}
+	text, err := p.JSON()
+	if err != nil {
+		return fmt.Errorf("write down the plan: %w", err)
+	}
+	if cmd.Out != "" {
+		if err := os.WriteFile(resolve(inv.Dir, cmd.Out), append(text, '\n'), 0o600); err != nil {
+			return fmt.Errorf("write the plan: %w", err)
+		}
+		inv.say("plan %s written to %s", p.ID, cmd.Out)
+	}
+	if inv.json() {
+		if err := inv.answer(json.RawMessage(text)); err != nil {
+			return err
+		}
+	} else {
+		inv.printPlan(c, p, cmd.Explain)
+	}
+	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0) {
+		return &exitError{Code: exitRefused}
+	}
+	return nil
+}
+
+// makePlan looks at the world and resolves the flags.
+func (inv *invocation) makePlan(c *backfill.Coordinator, f *requestFlags) (*backfill.Sight, *plan.Plan, error) {
+	if _, err := c.Names(f.Table); err != nil {
+		return nil, nil, err
+	}
+	sight, err := inv.look(c, f.Table, f.observeFlag)
+	if err != nil {
+		return nil, nil, err
+	}
+	req, err := inv.request(c, sight, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := c.Plan(inv.ctx, sight, req)
+	return sight, p, err
+}
+
+// printPlan shows a plan to a person.
+func (inv *invocation) printPlan(c *backfill.Coordinator, p *plan.Plan, explain bool) {
+	if len(p.Steps) == 0 && len(p.Blocked) == 0 && len(p.Skipped) == 0 {
+		inv.print("nothing to do: all that was asked for is fresh")
+		return
+	}
+	if len(p.Steps) > 0 {
+		rows := [][]string{{"TABLE", "PARTITIONS", "CAUSE", "RANGE"}}
+		for i := range p.Steps {
+			s := &p.Steps[i]
+			for _, cause := range s.Causes {
+				rows = append(rows, []string{
+					s.Table, thousands(cause.Set.Count()), causeText(cause, explain), span(s.Axis, cause.Set),
+				})
+			}
+		}
+		inv.table(rows)
+	}
+	for _, b := range p.Blocked {
+		inv.print("blocked: %s of %s (%s)", count(b.Set.Count(), "partition"), b.Table, span(b.Axis, b.Set))
+		for i, item := range b.Items {
+			if i == 3 && !explain {
+				inv.print("  …")
+				break
+			}
+			inv.print("  %s %s; mend it: %s", b.Axis.ID(item.Partition), lacks(item), strings.Join(item.Fix.Argv, " "))
+		}
+	}
+	for _, s := range p.Skipped {
+		inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
+	}
+	inv.print("plan %s: %s to compute, %s blocked", p.ID, count(p.Partitions(), "partition"), thousands(p.BlockedPartitions()))
+}
+
+// span is a set as its first and last partition.
+func span(axis calendar.Axis, set calendar.Set) string {
+	if axis.Grain == calendar.None || set.Empty() {
+		return "whole"
+	}
+	return axis.FormatRange(set.Bounds())
+}
+
+func causeText(c plan.Cause, explain bool) string {
+	text := string(c.Kind)
+	if c.Kind == plan.CauseCode {
+		text += fmt.Sprintf(" %s -> %s", firstOf(short(c.From), "unknown"), short(c.To))
+	}
+	most := 1
+	if explain {
+		most = len(c.Because)
+	}
+	var names []string
+	for i, ref := range c.Because {
+		if i == most {
+			break
+		}
+		names = append(names, ref.Table+" "+ref.ID())
+	}
+	if len(names) > 0 {
+		text += " (" + strings.Join(names, ", ") + ")"
+	}
+	return text
+}
+
+func lacks(item plan.BlockedItem) string {
+	if item.Held {
+		return "is held"
+	}
+	var parts []string
+	for _, l := range item.Missing {
+		parts = append(parts, fmt.Sprintf("%s %s", l.Table, l.Axis.FormatSet(l.Set, 2)))
+	}
+	if len(parts) == 0 {
+		return "waits for its inputs"
+	}
+	return "waits for " + strings.Join(parts, " and ")
+}
+
+type whyCmd struct {
+	observeFlag
+	Table     string `arg:"" help:"Table."`
+	Partition string `arg:"" optional:"" default:"all" help:"Partition, by its id; not needed for an unpartitioned table."`
+}
+
+// Run explains a partition down to the root cause.
+func (cmd whyCmd) Run(inv *invocation) error {
+	c, err := inv.open(false)
+	if err != nil {
+		return err
+	}
+	defer inv.close(c)
+	if _, err := c.Names([]string{cmd.Table}); err != nil {
+		return err
+	}
+	axis := c.Tables[cmd.Table].Axis
+	p, err := axis.ParseBound(cmd.Partition, calendar.First, inv.Now())
+	if err != nil {
+		return &backfill.InputError{What: fmt.Sprintf("partition of %s: %v", cmd.Table, err)}
+	}
+	sight, err := inv.look(c, []string{cmd.Table}, cmd.observeFlag)
+	if err != nil {
+		return err
+	}
+	var chain *plan.Chain
+	if err := sight.View.With(inv.ctx, func(w *plan.World) error {
+		chain = w.Why(cmd.Table, p)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if inv.json() {
+		text, err := chain.JSON()
+		if err != nil {
+			return fmt.Errorf("write down why: %w", err)
+		}
+		return inv.answer(json.RawMessage(bytes.TrimSpace(text)))
+	}
+	inv.printChain(chain)
+	return inv.printProvenance(c, cmd.Table, p)
+}
+
+func (inv *invocation) printChain(chain *plan.Chain) {
+	for i, l := range chain.Links {
+		indent := strings.Repeat("  ", min(i, 12))
+		inv.print("%s%s %s: %s: %s", indent, l.Table, l.ID(), firstOf(string(l.State), "not expected"), l.Reason)
+	}
+	if chain.Left > 0 {
+		inv.print("(%d links in the middle are left out)", chain.Left)
+	}
+	if chain.Fix.Text != "" {
+		inv.print("mend it: %s", chain.Fix.Text)
+		if len(chain.Fix.Argv) > 0 {
+			inv.print("  %s", strings.Join(chain.Fix.Argv, " "))
+		}
+	}
+}
+
+// printProvenance tells who wrote what stands in a partition, with which code, from which inputs.
+func (inv *invocation) printProvenance(c *backfill.Coordinator, table string, p calendar.Partition) error {
+	origin, err := c.Provenance(inv.ctx, table, p)
+	if err != nil || origin == nil {
+		return err
+	}
+	inv.print("written by attempt %s of run %s at %s, code %s", origin.ID, origin.Run, origin.EndedAt.UTC().Format("2006-01-02 15:04:05"), short(origin.Version))
+	for _, h := range origin.Hulls {
+		name := c.NameOf(h.Input)
+		inv.print("  from %s %s", name, c.Format(name, calendar.NewSet(h.Reach)))
+	}
+	return nil
+}

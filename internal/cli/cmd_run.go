@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
+)
+
+// The default guard: above it, run wants a yes.
+const guardPartitions = 500
+
+type runCmd struct {
+	requestFlags
+	Plan        string `help:"Carry out a plan that plan --out wrote; refused when the world has moved on." placeholder:"FILE"`
+	MaxParallel int    `help:"Chunks at once, over all warehouses." placeholder:"N"`
+	Reverse     bool   `help:"Newest partitions first. Refused where a table reads itself."`
+	FailFast    bool   `help:"Stop at the first failure."`
+	DryRun      bool   `help:"Show the plan and do nothing."`
+	Yes         bool   `short:"y" help:"Do not ask, however many partitions it is."`
+	Reason      string `help:"Why; kept with the run." placeholder:"TEXT"`
+}
+
+// Run computes what is missing or stale.
+func (cmd *runCmd) Run(inv *invocation) error {
+	c, err := inv.open(false)
+	if err != nil {
+		return err
+	}
+	defer inv.close(c)
+	sight, p, err := inv.makePlan(c, &cmd.requestFlags)
+	if err != nil {
+		return err
+	}
+	if cmd.Plan != "" {
+		if err := inv.samePlan(cmd.Plan, p); err != nil {
+			return err
+		}
+	}
+	if cmd.DryRun {
+		inv.printPlan(c, p, false)
+		return nil
+	}
+	if err := inv.guard(c, p, cmd.Yes); err != nil {
+		return err
+	}
+	progress := inv.newProgress(c)
+	report, err := c.Run(inv.ctx, sight, p, backfill.RunOptions{
+		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, Reverse: cmd.Reverse, FailFast: cmd.FailFast,
+		Command: "headway " + strings.Join(inv.args, " "), Reason: cmd.Reason, OnStart: progress.start, OnEvent: progress.event,
+	})
+	progress.stop()
+	if report == nil {
+		return err
+	}
+	if answerErr := inv.printReport(report); answerErr != nil {
+		return answerErr
+	}
+	if err != nil {
+		return err
+	}
+	if report.Exit != 0 {
+		return &exitError{Code: report.Exit}
+	}
+	return nil
+}
+
+// samePlan refuses to carry out a plan that is no longer what its request resolves to.
+func (inv *invocation) samePlan(file string, now *plan.Plan) error {
+	text, err := os.ReadFile(resolve(inv.Dir, file)) //nolint:gosec // a path that the user named
+	if err != nil {
+		return &backfill.InputError{What: "the plan cannot be read: " + err.Error()}
+	}
+	var was struct {
+		Schema string `json:"schema"`
+		Plan   string `json:"plan"`
+	}
+	if err := json.Unmarshal(text, &was); err != nil || was.Schema != plan.Schema {
+		return &backfill.InputError{What: file + " is no plan", Next: "write one with `headway plan --out " + file + "`"}
+	}
+	if was.Plan != now.ID {
+		return &backfill.RefusedError{
+			What: fmt.Sprintf("plan %s is out of date: the same request now gives plan %s", was.Plan, now.ID),
+			Next: "give run the same tables and range as plan had; if you did, look at the new plan and write it again",
+		}
+	}
+	return nil
+}
+
+// guard asks before a large run.
+func (inv *invocation) guard(c *backfill.Coordinator, p *plan.Plan, yes bool) error {
+	limit := guardPartitions
+	if c.Project.Guard.Partitions > 0 {
+		limit = c.Project.Guard.Partitions
+	}
+	n := p.Partitions()
+	if yes || n <= limit {
+		return nil
+	}
+	if f, ok := inv.Stdin.(*os.File); ok && inv.Terminal(f) {
+		inv.printPlan(c, p, false)
+		fmt.Fprintf(inv.Stderr, "compute %s? [y/N] ", count(n, "partition")) //nolint:errcheck // the answer tells
+		line, err := readLine(inv.Stdin)
+		if err == nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
+			return nil
+		}
+		return &backfill.RefusedError{What: "nothing was done"}
+	}
+	return &backfill.RefusedError{
+		What: fmt.Sprintf("the plan has %s, above the guard of %s", count(n, "partition"), thousands(limit)),
+		Next: "look at it with `headway plan`, then say --yes",
+	}
+}
+
+// printReport tells what became of a run.
+func (inv *invocation) printReport(r *backfill.Report) error {
+	if inv.json() {
+		return inv.answer(r)
+	}
+	if len(r.Tables) == 0 && r.Exit == 0 {
+		inv.print("nothing to do: all that was asked for is fresh")
+		return nil
+	}
+	rows := [][]string{{"TABLE", "PUBLISHED", "UNCHANGED", "FRESH", "QUARANTINED", "FAILED", "BLOCKED", "STOPPED"}}
+	for _, t := range r.Tables {
+		rows = append(rows, []string{
+			t.Table, thousands(t.Published), thousands(t.Unchanged), thousands(t.Skipped), thousands(t.Quarantined), thousands(t.Failed),
+			thousands(t.Blocked), thousands(t.Stopped),
+		})
+	}
+	inv.table(dropZeroColumns(rows, 3))
+	inv.printChecks(r)
+	for _, t := range r.Tables {
+		for _, open := range t.Open {
+			inv.print("%s: %s %s", t.Table, open.What, intervalText(open.Intervals))
+		}
+		if t.Reason != nil {
+			inv.print("  %s", *t.Reason)
+		}
+	}
+	for _, s := range r.StaleAfter {
+		inv.print("not fresh after the run: %s of %s", count(s.Partitions, "partition"), s.Table)
+	}
+	inv.print("run %s: %s in %.1f s: %s published (%s of them unchanged), %s found fresh",
+		r.Run, r.State, r.Seconds, count(r.Published, "partition"), thousands(r.Unchanged), thousands(r.Skipped))
+	if r.Reason != nil && r.Exit != 0 {
+		inv.print("  %s", *r.Reason)
+	}
+	return nil
+}
+
+// printChecks shows each metric before and after; those that did not pass are always shown, of the others the ones that moved.
+func (inv *invocation) printChecks(r *backfill.Report) {
+	rows := [][]string{{"CHECK", "BEFORE", "AFTER", "WANTED", ""}}
+	for _, t := range r.Tables {
+		for _, c := range t.Checks {
+			note := ""
+			if !c.Passed {
+				note = "did not pass everywhere"
+			}
+			rows = append(rows, []string{c.ID, figure(c.Before), figure(c.After), figure(c.Threshold), note})
+		}
+	}
+	if len(rows) > 1 {
+		inv.print("")
+		inv.table(rows)
+		inv.print("")
+	}
+}
+
+func figure(f *float64) string {
+	if f == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.6g", *f)
+}
+
+// dropZeroColumns leaves out columns that are 0 in every row, from the given one on.
+func dropZeroColumns(rows [][]string, from int) [][]string {
+	out := make([][]string, len(rows))
+	for col := range rows[0] {
+		keep := col < from
+		for _, row := range rows[1:] {
+			keep = keep || row[col] != "0"
+		}
+		if keep {
+			for i, row := range rows {
+				out[i] = append(out[i], row[col])
+			}
+		}
+	}
+	return out
+}
+
+func intervalText(ivs []backfill.IntervalID) string {
+	const most = 3
+	var parts []string
+	for i, iv := range ivs {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more ranges", len(ivs)-most))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("[%s, %s)", iv.Start, iv.End))
+	}
+	return strings.Join(parts, ", ")
+}

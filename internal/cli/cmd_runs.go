@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// A runAnswer is a run in ps/v1.
+type runAnswer struct {
+	Run       string      `json:"run"`
+	Class     string      `json:"class"`
+	State     string      `json:"state"`
+	Guarantee string      `json:"guarantee"`
+	Reason    *string     `json:"reason"`
+	StartedAt time.Time   `json:"started_at"`
+	EndedAt   *time.Time  `json:"ended_at"`
+	Command   string      `json:"command"`
+	Sets      []setAnswer `json:"sets"`
+	Done      int         `json:"done"`
+	Total     int         `json:"total"`
+	ETA       *time.Time  `json:"eta"`
+	WaitsFor  []string    `json:"waits_for"`
+	Holder    holder      `json:"holder"`
+	Exit      *int        `json:"exit"`
+}
+
+type setAnswer struct {
+	Table     string                `json:"table"`
+	Intervals []backfill.IntervalID `json:"intervals"`
+}
+
+type holder struct {
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+	User string `json:"user"`
+}
+
+// Run lists runs.
+func (cmd psCmd) Run(inv *invocation) error {
+	c, err := inv.open(true)
+	if err != nil {
+		return err
+	}
+	defer inv.close(c)
+	runs, err := c.Ledger.Runs(inv.ctx, ledger.RunFilter{Active: !cmd.All})
+	if err != nil {
+		return fmt.Errorf("list the runs: %w", err)
+	}
+	list := []runAnswer{}
+	for i := range runs {
+		list = append(list, answerOf(c, &runs[i], inv.Now()))
+	}
+	if inv.json() {
+		return inv.answer(struct {
+			Schema string      `json:"schema"`
+			Runs   []runAnswer `json:"runs"`
+			Holds  []string    `json:"holds"`
+		}{"headway.ps/v1", list, []string{}})
+	}
+	if len(list) == 0 {
+		inv.print("no runs%s", map[bool]string{false: " under way (--all shows those that have ended)"}[cmd.All])
+		return nil
+	}
+	rows := [][]string{{"RUN", "CLASS", "STATE", "STARTED", "DONE", "ETA", "WHO", "WHAT"}}
+	for i, r := range list {
+		eta := "-"
+		if r.ETA != nil {
+			eta = r.ETA.Sub(inv.Now()).Round(time.Second).String()
+		}
+		var what []string
+		for _, s := range runs[i].Sets {
+			name := c.NameOf(s.Table)
+			what = append(what, name+" "+span(s.Axis, s.Set))
+		}
+		rows = append(rows, []string{
+			r.Run, r.Class, r.State, r.StartedAt.UTC().Format(time.DateTime), fmt.Sprintf("%s/%s", thousands(r.Done), thousands(r.Total)), eta,
+			fmt.Sprintf("%s@%s (%d)", r.Holder.User, r.Holder.Host, r.Holder.PID), abbreviated(what, 2),
+		})
+	}
+	inv.table(rows)
+	return nil
+}
+
+func abbreviated(list []string, most int) string {
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+func answerOf(c *backfill.Coordinator, r *ledger.RunRecord, now time.Time) runAnswer {
+	out := runAnswer{
+		Run: string(r.ID), Class: string(r.Class), State: string(r.State), Guarantee: c.GuaranteeOf(r), StartedAt: r.StartedAt,
+		Command: r.Command, Sets: []setAnswer{}, Done: r.Done, Total: r.Total, WaitsFor: []string{},
+		Holder: holder{r.Holder.Host, r.Holder.PID, r.Holder.User},
+	}
+	if r.Reason != "" {
+		out.Reason = &r.Reason
+	}
+	for _, s := range r.Sets {
+		name := c.NameOf(s.Table)
+		out.Sets = append(out.Sets, setAnswer{name, c.Intervals(name, calendar.NewSet(s.Set.Bounds()))})
+	}
+	if r.Ended {
+		out.EndedAt, out.Exit = &r.EndedAt, &r.Exit
+	} else if r.Done > 0 && r.Done < r.Total {
+		perPartition := now.Sub(r.StartedAt) / time.Duration(r.Done)
+		eta := now.Add(perPartition * time.Duration(r.Total-r.Done))
+		out.ETA = &eta
+	}
+	return out
+}
+
+type showCmd struct {
+	Of string `arg:"" name:"run" optional:"" default:"last" help:"Run: an id, a prefix of one, last, or a table's name."`
+}
+
+// Run shows what a run did.
+func (cmd showCmd) Run(inv *invocation) error {
+	c, err := inv.open(true)
+	if err != nil {
+		return err
+	}
+	defer inv.close(c)
+	r, err := c.FindRun(inv.ctx, cmd.Of)
+	if err != nil {
+		return err
+	}
+	report := backfill.EmptyReport(r)
+	if len(r.Report) > 0 {
+		if err := json.Unmarshal(r.Report, report); err != nil {
+			return fmt.Errorf("read the report of %s: %w", r.ID, err)
+		}
+	}
+	if inv.json() {
+		return inv.answer(report)
+	}
+	inv.print("run %s: %s", r.ID, r.Command)
+	inv.print("started %s by %s@%s (pid %d), class %s", r.StartedAt.UTC().Format(time.DateTime), r.Holder.User, r.Holder.Host, r.Holder.PID, r.Class)
+	if r.Reason != "" {
+		inv.print("reason: %s", r.Reason)
+	}
+	attempts, err := c.Ledger.Attempts(inv.ctx, ledger.AttemptFilter{Run: r.ID})
+	if err != nil {
+		return fmt.Errorf("read the attempts of %s: %w", r.ID, err)
+	}
+	rows := [][]string{{"ATTEMPT", "TABLE", "PARTITIONS", "STATE", "TOOK", "CODE", "REASON"}}
+	for _, a := range attempts {
+		name := c.NameOf(a.Table)
+		took := "-"
+		if !a.EndedAt.IsZero() {
+			took = a.EndedAt.Sub(a.StartedAt).Round(time.Millisecond).String()
+		}
+		rows = append(rows, []string{string(a.ID), name, c.Format(name, a.Set), a.State, took, short(a.Version), a.Reason})
+	}
+	if len(attempts) > 0 {
+		inv.table(rows)
+		inv.print("")
+	}
+	return inv.printReport(report)
+}

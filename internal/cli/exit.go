@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// The exit codes of cli.md.
+const (
+	exitFailed  = 1 // an attempt failed, or Headway itself
+	exitUsage   = 2 // usage or project file
+	exitRefused = 3 // a check, gate, contract, guard, immutable table or missing input refused
+	exitTaken   = 4 // a lease, hold, preemption or wait limit
+	exitPartial = 5 // some published, some not
+)
+
+// An exitError ends the command with a code of its own; what it says has been said already when Err is nil.
+type exitError struct {
+	Code int
+	Err  error
+}
+
+func (e *exitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.Err }
+
+// codeOf is the one table from errors to exit codes.
+func (inv *invocation) codeOf(err error) int {
+	var (
+		exit     *exitError
+		input    *backfill.InputError
+		project  catalog.Errors
+		refused  *backfill.RefusedError
+		conflict *ledger.ConflictError
+		foreign  *warehouse.ForeignLedgerError
+		locked   *warehouse.LockedError
+		source   *warehouse.SourceError
+		schema   *warehouse.SchemaError
+		outside  *warehouse.OutsideError
+		align    *calendar.MisalignedError
+	)
+	switch {
+	case errors.As(err, &exit):
+		return exit.Code
+	case inv.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(inv.ctx))):
+		return 128 + inv.Signal()
+	case errors.As(err, &input), errors.As(err, &project), errors.As(err, &align):
+		return exitUsage
+	case errors.As(err, &conflict), errors.As(err, &foreign), errors.As(err, &locked), errors.Is(err, ledger.ErrLost):
+		return exitTaken
+	case errors.As(err, &refused), errors.As(err, &source), errors.As(err, &schema), errors.As(err, &outside):
+		return exitRefused
+	}
+	return exitFailed
+}
+
+// fail tells an error on stderr and gives its exit code.
+func (inv *invocation) fail(err error) int {
+	code := inv.codeOf(err)
+	var exit *exitError
+	if errors.As(err, &exit) && exit.Err == nil {
+		return code
+	}
+	if inv.json() {
+		_ = inv.answer(struct { //nolint:errcheck // stdout is gone: the code still tells
+			Schema  string  `json:"schema"`
+			Code    int     `json:"code"`
+			Message string  `json:"message"`
+			Where   *string `json:"where"`
+			Next    *string `json:"next"`
+		}{"headway.error/v1", code, err.Error(), whereOf(err), nextOf(err)})
+	}
+	fmt.Fprintf(inv.Stderr, "headway: %s\n", strings.TrimSpace(err.Error())) //nolint:errcheck // nobody is left to tell
+	return code
+}
+
+func whereOf(err error) *string {
+	var project catalog.Errors
+	if errors.As(err, &project) && len(project) > 0 {
+		at := project[0].Pos.String()
+		return &at
+	}
+	return nil
+}
+
+func nextOf(err error) *string {
+	var (
+		input   *backfill.InputError
+		refused *backfill.RefusedError
+	)
+	switch {
+	case errors.As(err, &input) && input.Next != "":
+		return &input.Next
+	case errors.As(err, &refused) && refused.Next != "":
+		return &refused.Next
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// An outcome is what became of the partitions of one attempt.
+type outcome struct {
+	published, unchanged, quarantined calendar.Set
+	verdicts                          []warehouse.Verdict
+	reasons                           map[calendar.Partition]string
+}
+
+// attempt runs one attempt over a set that was judged startable, from its start to its record. An error means that nothing was published;
+// it has been recorded as the attempt's failure unless the lease was lost.
+func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outcome, error) {
+	a, err := w.Ledger.StartAttempt(ctx, ledger.AttemptRequest{
+		ID:      ledger.AttemptID(w.NewID("a")),
+		Lease:   w.Lease.ID,
+		Run:     w.Run,
+		Table:   t.Key,
+		Set:     j.set,
+		Version: t.Version.Version,
+		Code:    t.Version,
+		ReadSeq: j.seq,
+		Guarded: t.Write == catalog.Direct && t.Command != nil,
+		At:      w.Now(),
+	})
+	if err != nil {
+		return outcome{}, fmt.Errorf("start an attempt on %s: %w", t.Name, err)
+	}
+	log, err := w.OpenLog(a.ID, t.Name)
+	if err != nil {
+		return outcome{}, w.fail(ctx, t, a, nil, fmt.Errorf("open the attempt's log: %w", err))
+	}
+	defer log.Close() //nolint:errcheck // a log that cannot be closed must not fail what was published
+	out, err := w.compute(ctx, t, a, j, try, log)
+	if err != nil {
+		fmt.Fprintf(log, "headway: %v\n", err) //nolint:errcheck // the error itself is returned and recorded
+		return outcome{}, w.fail(ctx, t, a, nil, err)
+	}
+	return out, nil
+}
+
+// compute fences, produces, checks and publishes.
+func (w *Worker) compute(ctx context.Context, t *Table, a *ledger.Attempt, j judged, try int, log io.Writer) (outcome, error) {
+	if err := t.Warehouse.Raise(ctx, t.Key, a.Set, a.Token); err != nil {
+		return outcome{}, err
+	}
+	task := w.task(t, a, j, try, log)
+	produceCtx, cancel := withTimeout(ctx, t.Timeout)
+	stage, report, err := t.Executor.Produce(produceCtx, task)
+	cancel()
+	if err != nil {
+		return outcome{}, timeoutCause(err, produceCtx, t.Timeout)
+	}
+	if stage == nil {
+		return w.guarded(ctx, t, a, j, task, report)
+	}
+	out, err := w.judgeStage(ctx, t, task, stage, report)
+	if err != nil {
+		return outcome{}, errors.Join(err, t.Warehouse.Discard(ctx, stage))
+	}
+	return w.publish(ctx, t, a, j, stage, out)
+}
+
+// judgeStage checks what was staged and parts what passes from what does not.
+func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, stage *warehouse.Stage, report *executor.Report) (outcome, error) {
+	out := outcome{reasons: map[calendar.Partition]string{}}
+	present := make(map[calendar.Partition]bool, len(stage.Contents))
+	for _, c := range stage.Contents {
+		present[c.Partition] = true
+	}
+	reportedEmpty := map[calendar.Partition]bool{}
+	if report != nil {
+		for p, state := range report.Partitions {
+			switch state.State {
+			case executor.ReportFailed:
+				out.reasons[p] = firstOf(state.Error, "the command reported it as failed")
+			case executor.ReportEmpty:
+				reportedEmpty[p] = true
+			}
+		}
+		for p := range task.Set.Partitions() {
+			if _, named := report.Partitions[p]; !named {
+				out.reasons[p] = "the command's report does not name it"
+			}
+		}
+	}
+	var filled []calendar.Partition
+	for p := range task.Set.Partitions() {
+		switch {
+		case present[p]:
+			filled = append(filled, p)
+		case t.Empty == catalog.RefuseEmpty && !reportedEmpty[p] && out.reasons[p] == "":
+			out.reasons[p] = "no rows: if that can be right, say `empty: allow`"
+		}
+	}
+	checks, err := RenderChecks(t, task, stage.Relation)
+	if err != nil {
+		return out, err
+	}
+	if len(checks) > 0 && len(filled) > 0 {
+		if out.verdicts, err = t.Warehouse.Check(ctx, t.Target, stage, calendar.Of(filled...), checks); err != nil {
+			return out, fmt.Errorf("check %s: %w", t.Name, err)
+		}
+	}
+	for _, v := range out.verdicts {
+		if !v.Passed && !v.Warn && out.reasons[v.Partition] == "" {
+			out.reasons[v.Partition] = fmt.Sprintf("%s: %s", v.Check, v.Example)
+		}
+	}
+	bad := make([]calendar.Partition, 0, len(out.reasons))
+	for p := range out.reasons {
+		bad = append(bad, p)
+	}
+	out.quarantined = calendar.Of(bad...)
+	out.published = task.Set.Minus(out.quarantined)
+	return out, nil
+}
+
+// publish stores the intent, publishes what passed, and records what the warehouse committed (rule 11).
+func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j judged, stage *warehouse.Stage, out outcome) (outcome, error) {
+	if out.published.Empty() {
+		return out, w.quarantine(ctx, t, a, out)
+	}
+	known, err := w.Ledger.Contents(ctx, t.Key, out.published)
+	if err != nil {
+		return outcome{}, fmt.Errorf("read what is known of %s: %w", t.Name, err)
+	}
+	intent := w.intent(t, a, j, stage.Contents, out)
+	if err := w.Ledger.Intend(ctx, intent); err != nil {
+		return outcome{}, fmt.Errorf("state what will be published to %s: %w", t.Name, err)
+	}
+	done, err := t.Warehouse.Publish(ctx, warehouse.Publication{
+		Target: t.Target, Stage: stage, Set: out.published, Token: a.Token, Attempt: string(a.ID), Ledger: w.Ledger.ID(),
+		Version: a.Version, At: w.Now(),
+	})
+	if err != nil {
+		// Whether it was committed is settled by looking, not by guessing.
+		return w.afterFailedPublish(ctx, t, a, out, known, err)
+	}
+	out.unchanged = unchanged(out.published, done.Replaced, done.Inserted, known)
+	return out, w.record(ctx, t, a, out)
+}
+
+// record tells the ledger what was committed. It must not fail for a stop that came meanwhile: the commit stands.
+func (w *Worker) record(ctx context.Context, t *Table, a *ledger.Attempt, out outcome) error {
+	_, err := w.Ledger.Record(context.WithoutCancel(ctx), ledger.Commit{
+		Attempt: a.ID, Published: out.published, Unchanged: out.unchanged, At: w.Now(),
+	})
+	if err != nil {
+		return fmt.Errorf("record what was published to %s (it is committed in the warehouse; the next run finds it there): %w", t.Name, err)
+	}
+	return nil
+}
+
+// afterFailedPublish looks whether the transaction of a publish that failed was committed all the same.
+func (w *Worker) afterFailedPublish(ctx context.Context, t *Table, a *ledger.Attempt, out outcome, known []ledger.Content, cause error) (outcome, error) {
+	if !errors.Is(cause, warehouse.ErrUnknown) {
+		return outcome{}, fmt.Errorf("publish %s: %w", t.Name, cause)
+	}
+	looking := context.WithoutCancel(ctx)
+	markers, err := t.Warehouse.Markers(looking, t.Key, out.published)
+	if err != nil {
+		return outcome{}, fmt.Errorf("publish %s: %w; and its markers cannot be read: %w", t.Name, cause, err)
+	}
+	found := CommitOf(a.ID, markers, known)
+	if found.Published.Empty() {
+		return outcome{}, fmt.Errorf("publish %s: %w", t.Name, cause)
+	}
+	out.published, out.unchanged = found.Published, found.Unchanged
+	return out, w.record(looking, t, a, out)
+}
+
+// CommitOf is what an attempt's markers say that it committed. A partition is unchanged when the rows it replaced are the rows it
+// inserted and the ones the ledger knew (rule 12).
+func CommitOf(attempt ledger.AttemptID, markers []warehouse.Marker, known []ledger.Content) ledger.Commit {
+	before := map[calendar.Partition]string{}
+	for _, c := range known {
+		before[c.Partition] = c.Fingerprint
+	}
+	var published, same []calendar.Partition
+	for _, m := range markers {
+		if m.Attempt != string(attempt) {
+			continue
+		}
+		published = append(published, m.Partition)
+		if fp, ok := before[m.Partition]; ok && m.Replaced == m.Fingerprint && fp == m.Fingerprint {
+			same = append(same, m.Partition)
+		}
+	}
+	return ledger.Commit{Attempt: attempt, Published: calendar.Of(published...), Unchanged: calendar.Of(same...)}
+}
+
+// unchanged is the part of the set whose replaced and inserted rows are the same and what the ledger knew. Partitions that had no rows
+// and have none are unchanged if the ledger knows them as empty: it lists those with no rows.
+func unchanged(set calendar.Set, replaced, inserted []warehouse.Content, known []ledger.Content) calendar.Set {
+	type triple struct {
+		replaced, inserted, known string
+		isKnown                   bool
+	}
+	at := map[calendar.Partition]triple{}
+	for _, c := range replaced {
+		x := at[c.Partition]
+		x.replaced = c.Fingerprint
+		at[c.Partition] = x
+	}
+	for _, c := range inserted {
+		x := at[c.Partition]
+		x.inserted = c.Fingerprint
+		at[c.Partition] = x
+	}
+	for _, c := range known {
+		x := at[c.Partition]
+		x.known, x.isKnown = c.Fingerprint, true
+		at[c.Partition] = x
+	}
+	var same []calendar.Partition
+	for p, x := range at {
+		if x.isKnown && x.replaced == x.inserted && x.inserted == x.known && set.Contains(p) {
+			same = append(same, p)
+		}
+	}
+	return calendar.Of(same...)
+}
+
+// intent is what the attempt is about to publish.
+func (w *Worker) intent(t *Table, a *ledger.Attempt, j judged, contents []warehouse.Content, out outcome) ledger.Intent {
+	in := ledger.Intent{
+		Attempt: a.ID, Run: a.Run, Table: t.Key, Token: a.Token, ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: t.CheckVersion,
+		Shortfall: j.short, Quarantine: out.quarantined, Reasons: out.reasons, Metrics: metrics(out.verdicts), ReadAt: j.at,
+	}
+	var present []calendar.Partition
+	for _, c := range contents {
+		if out.published.Contains(c.Partition) {
+			in.Publish = append(in.Publish, ledger.Content(c))
+			present = append(present, c.Partition)
+		}
+	}
+	in.Empty = out.published.Minus(calendar.Of(present...))
+	for p := range in.Empty.Partitions() {
+		in.Publish = append(in.Publish, ledger.Content{Partition: p})
+	}
+	sort.Slice(in.Publish, func(i, k int) bool { return in.Publish[i].Partition < in.Publish[k].Partition })
+	for name, reach := range j.reach {
+		in.Hulls = append(in.Hulls, ledger.Hull{Input: w.Tables[name].Key, Reach: reach})
+	}
+	sort.Slice(in.Hulls, func(i, k int) bool { return in.Hulls[i].Input < in.Hulls[k].Input })
+	return in
+}
+
+func metrics(verdicts []warehouse.Verdict) []ledger.Metric {
+	out := make([]ledger.Metric, 0, len(verdicts))
+	for _, v := range verdicts {
+		out = append(out, ledger.Metric{Check: v.Check, Partition: v.Partition, Value: v.Value, Weight: v.Weight, Passed: v.Passed})
+	}
+	return out
+}
+
+// quarantine ends an attempt of which nothing passed: the rows stay staged, aside, and what was published before stays.
+func (w *Worker) quarantine(ctx context.Context, t *Table, a *ledger.Attempt, out outcome) error {
+	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
+		Attempt: a.ID, Token: a.Token, Outcome: history.Quarantined, CheckVersion: t.CheckVersion,
+		Metrics: metrics(out.verdicts), Reasons: out.reasons, Reason: "failed its checks", At: w.Now(),
+	})
+	if err != nil {
+		return fmt.Errorf("record the quarantine of %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// fail ends an attempt that published nothing, and gives back why.
+func (w *Worker) fail(ctx context.Context, t *Table, a *ledger.Attempt, _ *warehouse.Stage, cause error) error {
+	stopped := ctx.Err() != nil
+	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
+		Attempt: a.ID, Token: a.Token, Outcome: history.Failed, Cancelled: stopped, Reason: firstLine(cause.Error()), At: w.Now(),
+	})
+	if err != nil && !errors.Is(err, ledger.ErrLost) {
+		return fmt.Errorf("%w (and the failure of %s could not be recorded: %w)", cause, t.Name, err)
+	}
+	return cause
+}
+
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d, errTimeout)
+}
+
+var errTimeout = errors.New("the attempt's time is over")
+
+// timeoutCause says that it was the table's timeout that ended an attempt, and not a person.
+func timeoutCause(err error, ctx context.Context, limit time.Duration) error {
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		return fmt.Errorf("not finished after %s (the table's timeout): %w", limit, err)
+	}
+	return err
+}

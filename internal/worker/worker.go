@@ -1,0 +1,232 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/dispatch"
+	"github.com/headway-data/headway/internal/executor"
+	"github.com/headway-data/headway/internal/executor/query"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// A Worker carries out the chunks of one run, under its lease. Its methods may be called from many goroutines; its fields do not change.
+type Worker struct {
+	Ledger  ledger.Ledger
+	View    *View
+	Tables  map[string]*Table // by name
+	Periods map[string][]calendar.Interval
+	Dir     string // project folder, absolute
+	Lookup  func(name string) (string, bool)
+	Run     ledger.RunID
+	Lease   *ledger.Lease
+	// Named partitions are computed though they are fresh; Again are tried though they would end in quarantine as before. By table name.
+	Named map[string]calendar.Set
+	Again bool
+	Now   func() time.Time
+	NewID func(prefix string) string
+	// Backoff is how long to wait between the tries of a chunk.
+	Backoff dispatch.Backoff
+	// OpenLog opens the log of an attempt.
+	OpenLog func(id ledger.AttemptID, table string) (io.WriteCloser, error)
+	// Seen is told the verdicts of each attempt, for the run's report. It may be called from many goroutines.
+	Seen func(table string, verdicts []warehouse.Verdict, published calendar.Set)
+	// Relations are the quoted relations of all tables by name.
+	Relations map[string]string
+	// Expected are the tables' expected partitions by name.
+	Expected map[string]calendar.Set
+}
+
+// A judged chunk is what the world said of it at one moment.
+type judged struct {
+	set     calendar.Set // to be computed now
+	fresh   calendar.Set // nothing to do
+	blocked calendar.Set // cannot be computed now
+	why     string       // about blocked
+	cause   run.Cause    // about blocked
+	seq     history.Seq
+	at      time.Time
+	short   []ledger.ShortSet
+	reach   map[string]calendar.Interval // by input name
+}
+
+// Do carries out one chunk: what is fresh by now is skipped, what cannot be computed is blocked, the rest is attempted. It accounts for
+// every partition of the chunk.
+func (w *Worker) Do(ctx context.Context, c run.Chunk) run.Result {
+	t := w.Tables[c.Table]
+	j, err := w.judge(ctx, t, c.Set)
+	if err != nil {
+		return failure(ctx, c.Set, err)
+	}
+	result := run.Result{Skipped: j.fresh, Blocked: j.blocked}
+	if !j.blocked.Empty() {
+		result.Cause, result.Reason = j.cause, j.why
+	}
+	if j.set.Empty() {
+		return result
+	}
+	budget := splitBudget
+	return add(result, w.try(ctx, t, j, &budget))
+}
+
+// splitBudget bounds how many more attempts a chunk may cost that is split because it failed.
+const splitBudget = 24
+
+// try attempts a set, again as often as the table allows, and then in halves: rows of one partition that cannot be computed must not fail
+// the others.
+func (w *Worker) try(ctx context.Context, t *Table, j judged, budget *int) run.Result {
+	var out outcome
+	err := w.Backoff.Retry(ctx, 1+t.Retries, permanent, func(ctx context.Context, number int) error {
+		var err error
+		out, err = w.attempt(ctx, t, j, number)
+		return err
+	})
+	if err == nil {
+		w.Seen(t.Name, out.verdicts, out.published)
+		result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined}
+		if p, ok := out.quarantined.First(); ok {
+			result.Reason = fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), out.reasons[p])
+		}
+		return result
+	}
+	if j.set.Count() > 1 && *budget >= 2 && ctx.Err() == nil && splittable(err) {
+		*budget -= 2
+		halves := j.set.Chunks((j.set.Count() + 1) / 2)
+		left := w.try(ctx, t, j.part(halves[0]), budget)
+		return add(left, w.try(ctx, t, j.part(halves[1]), budget))
+	}
+	return failure(ctx, j.set, fmt.Errorf("%s %s: %w", t.Name, t.Axis.FormatSet(j.set, 2), err))
+}
+
+// part is the judgement of some of the partitions.
+func (j judged) part(set calendar.Set) judged {
+	j.set = set
+	short := make([]ledger.ShortSet, 0, len(j.short))
+	for _, s := range j.short {
+		if in := s.Set.Intersect(set); !in.Empty() {
+			short = append(short, ledger.ShortSet{Set: in, Shortfall: s.Shortfall})
+		}
+	}
+	j.short = short
+	return j
+}
+
+// permanent errors come again however often they are tried.
+func permanent(err error) bool {
+	var (
+		outside *warehouse.OutsideError
+		schema  *warehouse.SchemaError
+		fenced  *warehouse.FencedError
+		foreign *warehouse.ForeignLedgerError
+	)
+	return errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrUnsettled) || errors.Is(err, context.Canceled) ||
+		errors.As(err, &outside) || errors.As(err, &schema) || errors.As(err, &fenced) || errors.As(err, &foreign) || query.IsTemplateError(err)
+}
+
+// splittable errors may be about single partitions.
+func splittable(err error) bool {
+	var data *warehouse.DataError
+	return errors.As(err, &data)
+}
+
+// judge asks the world about a chunk, now.
+func (w *Worker) judge(ctx context.Context, t *Table, set calendar.Set) (judged, error) {
+	out := judged{reach: map[string]calendar.Interval{}}
+	err := w.View.With(ctx, func(world *plan.World) error {
+		j := world.JudgeWithin(t.Name, set)
+		named := w.Named[t.Name]
+		out.fresh = j.Fresh.Minus(named).Union(j.Settled.Minus(named)).Intersect(set)
+		rest := set.Minus(out.fresh)
+		out.blocked = rest.Minus(j.Expected).Union(j.NotReady.Intersect(rest)).Union(j.Held.Intersect(rest))
+		if !w.Again {
+			out.blocked = out.blocked.Union(j.Quarantined.Intersect(j.Repeats).Intersect(rest).Minus(named))
+		}
+		out.set = rest.Minus(out.blocked)
+		out.seq, out.at = world.Seq, w.Now()
+		if p, ok := out.blocked.First(); ok {
+			out.cause, out.why = blockedWhy(world, t, j, p)
+		}
+		bootstrap, short := world.Shortfalls(t.Name, out.set)
+		if !bootstrap.Empty() {
+			out.short = append(out.short, ledger.ShortSet{Set: bootstrap, Shortfall: history.Bootstrap})
+		}
+		if !short.Empty() {
+			out.short = append(out.short, ledger.ShortSet{Set: short, Shortfall: history.Short})
+		}
+		for _, in := range t.Inputs {
+			if reach := world.Reach(t.Name, in, out.set); !reach.Empty() {
+				out.reach[in.Table] = reach
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// blockedWhy is one line about the first blocked partition.
+func blockedWhy(world *plan.World, t *Table, j *plan.Judgement, p calendar.Partition) (run.Cause, string) {
+	switch {
+	case j.Held.Contains(p):
+		return run.CauseConflict, fmt.Sprintf("%s %s is held", t.Name, t.Axis.ID(p))
+	case j.Quarantined.Contains(p) && !j.NotReady.Contains(p):
+		return "", fmt.Sprintf("%s %s is quarantined and nothing that it rests on has changed since", t.Name, t.Axis.ID(p))
+	}
+	chain := world.Why(t.Name, p)
+	if n := len(chain.Links); n > 1 {
+		return "", fmt.Sprintf("%s %s waits for %s %s: %s", t.Name, t.Axis.ID(p), chain.Links[1].Table, chain.Links[1].ID(), chain.Links[n-1].Reason)
+	}
+	return "", fmt.Sprintf("%s %s cannot be computed now", t.Name, t.Axis.ID(p))
+}
+
+// task is one try at a chunk as the executor sees it.
+func (w *Worker) task(t *Table, a *ledger.Attempt, j judged, number int, log io.Writer) executor.Task {
+	task := executor.Task{
+		Table: t.Table, Target: t.Target, Dialect: t.Warehouse, Set: a.Set, Expected: w.Expected[t.Name], Run: string(a.Run),
+		Attempt: string(a.ID), Token: a.Token, Number: number, Inputs: map[string]executor.Input{}, Tables: w.Relations, Periods: w.Periods,
+		Dir: w.Dir, Log: log, Lookup: w.Lookup,
+	}
+	for _, in := range t.Inputs {
+		up := w.Tables[in.Table]
+		task.Inputs[in.Table] = executor.Input{Relation: w.Relations[in.Table], Axis: up.Axis, Reach: j.reach[in.Table]}
+	}
+	return task
+}
+
+// failure accounts for a set that was not published because of an error.
+func failure(ctx context.Context, set calendar.Set, err error) run.Result {
+	result := run.Result{Reason: firstLine(err.Error())}
+	var fenced *warehouse.FencedError
+	switch {
+	case errors.Is(err, ledger.ErrLost) || errors.As(err, &fenced):
+		result.Failed, result.Cause = set, run.CauseConflict
+	case ctx.Err() != nil:
+		result.Stopped = set
+	default:
+		result.Failed = set
+	}
+	return result
+}
+
+// add joins what became of two disjoint parts of a chunk; the first reason is kept.
+func add(a, b run.Result) run.Result {
+	out := run.Result{
+		Published: a.Published.Union(b.Published), Unchanged: a.Unchanged.Union(b.Unchanged), Skipped: a.Skipped.Union(b.Skipped),
+		Quarantined: a.Quarantined.Union(b.Quarantined), Failed: a.Failed.Union(b.Failed), Blocked: a.Blocked.Union(b.Blocked),
+		Stopped: a.Stopped.Union(b.Stopped), Cause: a.Cause, Reason: a.Reason,
+	}
+	if out.Reason == "" {
+		out.Reason = b.Reason
+	}
+	if out.Cause == "" || b.Cause == run.CauseConflict {
+		out.Cause = b.Cause
+	}
+	return out
+}
