@@ -22,31 +22,34 @@ type Chunk struct {
 // one contiguous interval, bridging what is not expected, unless the command takes {dates}. The error names a loop whose partitions
 // wait for one another.
 func Chunks(w *World, steps ...Step) ([][]Chunk, error) {
-	var nodes []*node
-	var rest []calendar.Set
-	loop := false
+	var waves [][]Chunk
+	planned := map[*node]calendar.Set{}
+	var loop *part
 	for _, s := range steps {
 		n := w.named[s.Table]
 		if n == nil {
-			return nil, &ChunkError{Tables: []string{s.Table}, What: "is not a table of this project"}
+			return nil, &ChunkError{Tables: []string{s.Table}, What: "are not of this project"}
 		}
-		loop = loop || w.parts[n.part].loop
-		nodes = append(nodes, n)
-		rest = append(rest, s.Set)
+		if p := &w.parts[n.part]; p.loop {
+			loop = p
+			planned[n] = planned[n].Union(s.Set)
+			continue
+		}
+		waves = append(waves, n.chunks(nil, s.Set))
 	}
-	var waves [][]Chunk
-	if !loop {
-		for i, n := range nodes {
-			waves = append(waves, n.chunks(nil, rest[i]))
-		}
+	if loop == nil {
 		return waves, nil
 	}
-	sweep(nodes, rest, 0, func(i int, set calendar.Set) {
-		waves = append(waves, nodes[i].chunks(nil, set))
+	rest := w.after(loop, planned)
+	sweep(loop.nodes, rest, func(i int, set calendar.Set) {
+		n := loop.nodes[i]
+		if wave := n.chunks(nil, set.Intersect(planned[n])); len(wave) > 0 {
+			waves = append(waves, wave)
+		}
 	})
 	e := &ChunkError{What: "wait for one another: their windows lead back to the same partition"}
-	for i, n := range nodes {
-		if !rest[i].Empty() {
+	for i, n := range loop.nodes {
+		if rest[i].Overlaps(planned[n]) {
 			e.Tables = append(e.Tables, n.table.Name)
 		}
 	}
@@ -54,6 +57,21 @@ func Chunks(w *World, steps ...Step) ([][]Chunk, error) {
 		return nil, e
 	}
 	return waves, nil
+}
+
+// after is, for the tables of a loop, what is planned and all that may come after it. What is not planned has its place in the order too:
+// a partition may rest on a planned one through others that are only judged again.
+func (w *World) after(p *part, planned map[*node]calendar.Set) []calendar.Set {
+	lost := make([]calendar.Set, len(w.nodes))
+	for n, set := range planned {
+		lost[n.id] = set
+	}
+	spread(p, lost)
+	rest := make([]calendar.Set, len(p.nodes))
+	for i, n := range p.nodes {
+		rest[i] = lost[n.id].Intersect(n.expected).Union(planned[n])
+	}
+	return rest
 }
 
 // A ChunkError says which tables cannot be cut into chunks.

@@ -250,8 +250,8 @@ func (w *World) verdicts(n *node, set calendar.Set, j *Judgement) {
 	moved = n.redefinedSince(moved, same)
 	for _, r := range same {
 		kept = append(kept, r.Interval)
-		for _, read := range n.watched {
-			if max(read.changes.content.max, read.changes.moves.max) > r.seq {
+		for _, e := range n.watched {
+			if max(e.read.changes.content.max, e.read.changes.moves.max) > r.seq {
 				moved = append(moved, r.Interval)
 			}
 		}

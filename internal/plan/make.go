@@ -158,7 +158,7 @@ func (d *draft) part(p *part) {
 	for i, n := range p.nodes {
 		rest[i] = d.scope[n.id]
 	}
-	sweep(p.nodes, rest, 0, func(i int, set calendar.Set) { d.table(p.nodes[i], set) })
+	sweep(p.nodes, rest, func(i int, set calendar.Set) { d.table(p.nodes[i], set) })
 	for i, n := range p.nodes {
 		d.table(n, rest[i])
 	}
@@ -235,6 +235,21 @@ func (d *draft) touched(n *node, set calendar.Set) (made, loose calendar.Set) {
 	return made.Intersect(set).Minus(settled), loose.Intersect(set).Minus(settled)
 }
 
+// stirred are the partitions whose verdicts the steps so far may change: what they read may change, whether or not it restates them, or
+// what their checks read.
+func (d *draft) stirred(n *node) calendar.Set {
+	var out calendar.Set
+	for _, e := range n.inputs {
+		out = out.Union(e.downstream(d.written[e.read.id], narrow))
+	}
+	for _, e := range n.watched {
+		if !d.written[e.read.id].Empty() {
+			return n.expected
+		}
+	}
+	return out
+}
+
 // choose leaves out what the request does not want or what must not be written, and says why.
 func (d *draft) choose(n *node, todo, made calendar.Set) calendar.Set {
 	j := &n.judged
@@ -245,7 +260,10 @@ func (d *draft) choose(n *node, todo, made calendar.Set) calendar.Set {
 	}
 	if !d.kind.has(Quarantined) || !d.req.Explicit {
 		// What the plan itself changes is worth another try.
-		again := todo.Intersect(j.Quarantined).Intersect(j.Repeats).Minus(made)
+		again := todo.Intersect(j.Quarantined).Intersect(j.Repeats)
+		if !again.Empty() {
+			again = again.Minus(d.stirred(n))
+		}
 		d.skip(n, again, "quarantined, and nothing it was computed from has changed since: it would end the same way (--reprocess quarantined tries all the same)")
 		todo = todo.Minus(again)
 	}

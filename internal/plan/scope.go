@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/headway-data/headway/internal/calendar"
+import (
+	"slices"
+
+	"github.com/headway-data/headway/internal/calendar"
+)
 
 // ensure judges a set of a table, and first whatever that rests on, as far as it is not known. The set must be expected.
 func (w *World) ensure(n *node, set calendar.Set) {
@@ -101,15 +105,15 @@ func (w *World) judgePart(p *part) {
 	for i, n := range p.nodes {
 		rest[i], w.need[n.id] = w.need[n.id], calendar.Set{}
 	}
-	sweep(p.nodes, rest, 0, func(i int, set calendar.Set) { w.learn(p.nodes[i], set) })
+	sweep(p.nodes, rest, func(i int, set calendar.Set) { w.learn(p.nodes[i], set) })
 	for i, n := range p.nodes {
 		w.learn(n, rest[i]) // only in a loop that the catalog refuses: what is left reads itself and is judged by what is known
 	}
 }
 
 // sweep hands out the partitions of a loop's tables so that each comes after those it reads, in sets none of whose members reads another
-// (rule 20). It takes them out of rest; what stays there waits for itself. limit bounds the members of a set; 0 does not.
-func sweep(nodes []*node, rest []calendar.Set, limit int, visit func(i int, set calendar.Set)) {
+// (rule 20). It takes them out of rest; what stays there waits for itself.
+func sweep(nodes []*node, rest []calendar.Set, visit func(i int, set calendar.Set)) {
 	place := make(map[*node]int, len(nodes))
 	for i, n := range nodes {
 		place[n] = i
@@ -122,9 +126,7 @@ func sweep(nodes []*node, rest []calendar.Set, limit int, visit func(i int, set 
 				continue
 			}
 			rest[i] = rest[i].Minus(set)
-			for _, chunk := range set.Chunks(limit) {
-				visit(i, chunk)
-			}
+			visit(i, set)
 			moved = true
 		}
 	}
@@ -137,7 +139,7 @@ func runnable(n *node, rest []calendar.Set, i int, place map[*node]int) calendar
 		return calendar.Set{}
 	}
 	end := calendar.Horizon
-	for _, e := range n.inputs {
+	for _, e := range slices.Concat(n.inputs, n.watched) {
 		j, inside := place[e.read]
 		if !inside || rest[j].Empty() {
 			continue

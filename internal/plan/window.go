@@ -202,7 +202,13 @@ func (s *span) tight() bool {
 	case catalog.Partitions:
 		return s.reader == s.input
 	}
-	return true
+	return !s.gaps()
+}
+
+// gaps reports whether single partitions within the span may have empty windows: {rows: 3, through: -2, within: {days: 1}} may end before
+// it begins.
+func (s *span) gaps() bool {
+	return (s.window.Kind == catalog.PerRows || s.window.Kind == catalog.PerParts) && s.window.Within == ""
 }
 
 // upstream appends the windows of the reader's partitions in the set.
@@ -258,7 +264,15 @@ func (s *span) downstream(out []calendar.Interval, iv calendar.Interval, width w
 		return out
 	}
 	found := calendar.Interval{Start: s.domain.Select(i), End: s.domain.Select(j-1) + 1}
-	if s.window.Within == "" {
+	switch {
+	case s.gaps():
+		for ; i < j; i++ {
+			if p := s.domain.Select(i); s.at(p, width).Overlaps(iv) {
+				out = append(out, calendar.Single(p))
+			}
+		}
+		return out
+	case s.window.Within == "":
 		return append(out, found)
 	}
 	return append(out, s.over[width].Within(found).Intervals()...)

@@ -14,7 +14,7 @@ import (
 
 // Inputs are what a World is made of. Maps are keyed by table name unless they say otherwise; a missing entry is an empty one.
 type Inputs struct {
-	Graph *Graph
+	Graph *catalog.Graph
 	// Expected are the partitions that are due now: the calendar from the table's start to what is due.
 	Expected map[string]calendar.Set
 	// Coming are partitions that the calendar names and that are not due yet. Only States looks at them.
@@ -61,8 +61,8 @@ type node struct {
 	bootstrap calendar.Set
 	inputs    []*edge
 	readers   []*edge
-	// watched are tables whose changes alter the verdicts of this one's checks.
-	watched  []*node
+	// watched are tables that only the checks of this one read: they come first, and their changes alter its verdicts.
+	watched  []*edge
 	watchers []*node
 	changes  *changes
 	// redefined are the periods that the table depends on and that were once defined otherwise.
@@ -75,9 +75,6 @@ type node struct {
 // NewWorld prepares a world. It keeps and never changes what it is given.
 func NewWorld(in Inputs) *World {
 	w := &World{Inputs: in, named: map[string]*node{}}
-	if w.Graph == nil {
-		w.Graph = NewGraph(nil)
-	}
 	tables := make(map[string]*history.Table, len(in.Tables))
 	for name, h := range in.Tables {
 		tables[name] = h
@@ -105,6 +102,9 @@ func NewWorld(in Inputs) *World {
 	return w
 }
 
+// checked is the window by which checks read other tables, as far as order goes: the partition of the same time comes first.
+var checked = catalog.Window{Kind: catalog.Same}
+
 // connect makes the edges of a table.
 func (w *World) connect(n *node) {
 	for _, in := range n.table.Inputs {
@@ -119,9 +119,10 @@ func (w *World) connect(n *node) {
 		n.inputs = append(n.inputs, e)
 		read.readers = append(read.readers, e)
 	}
-	for _, check := range n.table.Checks {
-		if read := w.named[check.To]; read != nil && read != n {
-			n.watched = append(n.watched, read)
+	for _, order := range w.Graph.Inputs(n.table.Name) {
+		if read := w.named[order.Read.Name]; order.OrderOnly() && read != nil {
+			e := &edge{reader: n, read: read, spans: []span{newSpan(&checked, n, read, nil)}}
+			n.watched = append(n.watched, e)
 			read.watchers = append(read.watchers, n)
 		}
 	}

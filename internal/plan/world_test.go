@@ -9,7 +9,7 @@ import (
 	"github.com/headway-data/headway/internal/history"
 )
 
-func day(y, m, d int) calendar.Partition {
+func civilDay(y, m, d int) calendar.Partition {
 	return calendar.Partition(calendar.DateOf(y, time.Month(m), d))
 }
 
@@ -44,7 +44,11 @@ func (b *bench) source(name string, expected calendar.Set, segs ...history.Segme
 }
 
 func (b *bench) world() *World {
-	b.in.Graph = NewGraph(b.tables)
+	g, err := catalog.NewGraph(&catalog.Project{Tables: b.tables})
+	if err != nil {
+		panic(err)
+	}
+	b.in.Graph = g
 	return NewWorld(b.in)
 }
 

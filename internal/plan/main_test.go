@@ -1,0 +1,17 @@
+package plan
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// Ten times rapid's own number of random catalogs: most of them are dull. The command line overrides it.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "1000"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}

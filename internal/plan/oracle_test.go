@@ -1,0 +1,293 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+	"pgregory.net/rapid"
+)
+
+// settleSources gives the sources something to read: most of what is expected of them.
+func (s *sim) settleSources() {
+	for _, t := range s.tables {
+		if t.Source == nil {
+			continue
+		}
+		absent, values, i := rapid.Uint64().Draw(s.t, "absent")&rapid.Uint64().Draw(s.t, "and")&rapid.Uint64().Draw(s.t, "and"), rapid.Uint64().Draw(s.t, "values"), 0
+		for p := range s.in.Expected[t.Name].Partitions() {
+			if segmentNaive(s.in.Tables[t.Name].Segments, p) == nil && absent&(1<<i) == 0 {
+				s.write(t, p, history.Segment{}, int(values>>i)&1)
+			}
+			i++
+		}
+	}
+}
+
+// Judgements agree with the naive model, partition by partition, whole and in part, remembered or not.
+func TestJudgeAgainstTheNaiveModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSim(t)
+		s.settleSources()
+		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
+			if rapid.Bool().Draw(t, "run") {
+				s.run(Request{})
+			}
+			for range rapid.IntRange(0, 4).Draw(t, "steps") {
+				s.step()
+			}
+			s.compare(s.world())
+		}
+	})
+}
+
+func (s *sim) compare(w *World) {
+	m := s.model()
+	for _, t := range s.tables {
+		expected := s.in.Expected[t.Name]
+		part := expected.Minus(s.someCells(t))
+		early := s.world().JudgeWithin(t.Name, part) // of a world that has judged nothing yet
+		j := w.Judge(t.Name)
+		for p := range expected.Partitions() {
+			fresh := m.isFresh(t, p)
+			if j.Fresh.Contains(p) != fresh {
+				s.t.Fatalf("%s %s: fresh is %v, the model says %v", t.Name, t.Axis.ID(p), !fresh, fresh)
+			}
+			if part.Contains(p) && early.Fresh.Contains(p) != fresh {
+				s.t.Fatalf("%s %s: fresh within a part is %v, the model says %v", t.Name, t.Axis.ID(p), !fresh, fresh)
+			}
+			if t.Source != nil {
+				continue
+			}
+			if ready := m.ready(t, p); j.NotReady.Contains(p) == ready {
+				s.t.Fatalf("%s %s: ready is %v, the model says %v", t.Name, t.Axis.ID(p), !ready, ready)
+			}
+			s.compareInput(m, t, p, j)
+			s.compareVerdict(m, t, p, j)
+		}
+	}
+}
+
+// compareInput holds Input against the events, and against what p truly read.
+func (s *sim) compareInput(m *model, t *catalog.Table, p calendar.Partition, j *Judgement) {
+	seg := segmentNaive(s.in.Tables[t.Name].Segments, p)
+	if seg == nil || !seg.Content.Readable() || seg.Content == history.Skipped || t.Immutable {
+		return
+	}
+	changed := m.inputChanged(t, p, seg.ReadSeq, false)
+	if j.Input.Contains(p) != changed {
+		s.t.Fatalf("%s %s: stale by an input is %v, the events say %v", t.Name, t.Axis.ID(p), !changed, changed)
+	}
+	r := s.reads[t.Name][p]
+	if r == nil || changed {
+		return
+	}
+	// No hull is stored: that nothing is said to have changed must mean that p would read exactly what it read.
+	for i, in := range t.Inputs {
+		if !in.Restates {
+			continue
+		}
+		now := m.members(t, in, p)
+		if len(now) != len(r.members[i]) {
+			s.t.Fatalf("%s %s: called unchanged, but %s gives %v where it read %v", t.Name, t.Axis.ID(p), in.Table, now, r.members[i])
+		}
+		for _, q := range now {
+			if was, ok := r.members[i][q]; !ok || was != s.content[in.Table][q] {
+				s.t.Fatalf("%s %s: called unchanged, but it read another %s %d", t.Name, t.Axis.ID(p), in.Table, q)
+			}
+		}
+	}
+}
+
+func (s *sim) compareVerdict(m *model, t *catalog.Table, p calendar.Partition, j *Judgement) {
+	repeats := false
+	for _, v := range s.in.Tables[t.Name].Verdicts {
+		if v.Contains(p) {
+			repeats = v.Version == s.in.Versions[t.Name] && !m.inputChanged(t, p, v.ReadSeq, true)
+		}
+	}
+	if j.Repeats.Contains(p) != repeats {
+		s.t.Fatalf("%s %s: a verdict that would repeat is %v, the model says %v", t.Name, t.Axis.ID(p), !repeats, repeats)
+	}
+}
+
+// run makes a plan and carries it out as an executor does: chunk by chunk, asking again before each. It returns the plan and the world
+// as it kept up with what it did.
+func (s *sim) run(req Request) (*Plan, *World) {
+	w := s.world()
+	p, err := Make(w, req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if again, _ := Make(s.world(), req); again.ID != p.ID {
+		s.t.Fatalf("the same request gives plans %s and %s", p.ID, again.ID)
+	}
+	left := map[string]calendar.Set{}
+	for _, step := range p.Steps {
+		if left[step.Table] = left[step.Table].Union(step.Set); step.Set.Empty() {
+			s.t.Fatalf("step %s is empty", step.Table)
+		}
+	}
+	for _, stage := range p.Stages() {
+		waves, err := Chunks(w, stage...)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, wave := range waves {
+			for _, c := range wave {
+				s.inOrder(w, c, left)
+			}
+			for _, c := range wave {
+				left[c.Table] = left[c.Table].Minus(c.Set)
+				s.chunk(w, p, c)
+			}
+		}
+	}
+	for name, set := range left {
+		if !set.Empty() {
+			s.t.Fatalf("%s: %v is in no chunk", name, set.Intervals())
+		}
+	}
+	return p, w
+}
+
+// inOrder refuses a chunk that reads what is still to be done, in itself or elsewhere.
+func (s *sim) inOrder(w *World, c Chunk, left map[string]calendar.Set) {
+	m := s.model()
+	t := m.tables[c.Table]
+	if t.Batch.Size > 0 && c.Set.Count() > t.Batch.Size {
+		s.t.Fatalf("%s: a chunk of %d", c.Table, c.Set.Count())
+	}
+	if t.Command != nil && !w.Expected[c.Table].Within(c.Set.Bounds()).Equal(c.Set) {
+		s.t.Fatalf("%s: a command gets %v", c.Table, c.Set.Intervals())
+	}
+	for p := range c.Set.Partitions() {
+		for _, in := range t.Inputs {
+			for _, q := range m.members(t, in, p) {
+				if left[in.Table].Contains(q) {
+					s.t.Fatalf("%s %s is computed before %s %s, which it reads", t.Name, t.Axis.ID(p), in.Table, m.tables[in.Table].Axis.ID(q))
+				}
+			}
+		}
+	}
+}
+
+// chunk does one attempt, or as much of it as is still needed and can be done.
+func (s *sim) chunk(w *World, p *Plan, c Chunk) {
+	m := s.model()
+	t := m.tables[c.Table]
+	j := w.JudgeWithin(c.Table, c.Set)
+	asked := calendar.Set{}
+	if p.Request.Reprocess&All != 0 {
+		asked = c.Set
+	}
+	todo := c.Set.Minus(j.Fresh.Minus(asked)).Minus(j.NotReady).Minus(j.Held)
+	read := s.in.Seq
+	for q := range todo.Partitions() {
+		if !asked.Contains(q) && m.isFresh(t, q) {
+			s.t.Fatalf("%s %s was fresh and is run", t.Name, t.Axis.ID(q))
+		}
+		s.remember(m, t, q, read)
+	}
+	for q := range todo.Partitions() {
+		seg := history.Segment{ReadSeq: read, Version: s.in.Versions[t.Name], ReadAt: s.in.Now}
+		s.write(t, q, seg, s.compute(m, t, q))
+	}
+	w.Replace(t.Name, s.in.Tables[t.Name], s.in.Seq)
+}
+
+// A plan is complete (I7), running it ends, what was asked for is fresh after it or was said to be blocked or left out, and all that is
+// fresh is what a computation from scratch gives (I3).
+func TestRunningAPlanLeavesNothingStale(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSim(t)
+		s.settleSources()
+		for range rapid.IntRange(1, 3).Draw(t, "rounds") {
+			for range rapid.IntRange(0, 5).Draw(t, "steps") {
+				s.step()
+			}
+			req := s.request()
+			p, w := s.run(req)
+			s.complete(p)
+			s.compare(w)
+			s.fromScratch()
+			again, err := Make(w, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range again.Steps {
+				if req.Reprocess&All == 0 && !step.Set.Minus(w.Judge(step.Table).NotReady).Empty() {
+					t.Fatalf("after the run the plan still has %s %v", step.Table, step.Set.Intervals())
+				}
+			}
+		}
+	})
+}
+
+func (s *sim) request() Request {
+	req := Request{Upstream: rapid.Bool().Draw(s.t, "upstream"), Downstream: rapid.Bool().Draw(s.t, "downstream")}
+	if rapid.Bool().Draw(s.t, "some tables") {
+		for _, t := range s.tables {
+			if t.Source == nil && rapid.Bool().Draw(s.t, t.Name) {
+				req.Tables = append(req.Tables, t.Name)
+			}
+		}
+	}
+	if rapid.Bool().Draw(s.t, "ranged") {
+		at := simDay(rapid.IntRange(0, simDays).Draw(s.t, "from"))
+		req.Range = &Range{calendar.Axis{Grain: calendar.Day}, calendar.Interval{Start: at, End: at + calendar.Partition(rapid.IntRange(1, 10).Draw(s.t, "days"))}}
+	}
+	if rapid.IntRange(0, 5).Draw(s.t, "all") == 5 {
+		req.Reprocess, req.Explicit = All, true
+	}
+	return req
+}
+
+// complete holds what is not fresh after a run against what the plan said would not be.
+func (s *sim) complete(p *Plan) {
+	m := s.model()
+	told := map[string]calendar.Set{}
+	for _, b := range p.Blocked {
+		told[b.Table] = told[b.Table].Union(b.Set)
+	}
+	for _, sk := range p.Skipped {
+		told[sk.Table] = told[sk.Table].Union(sk.Set)
+	}
+	named := p.Request.Tables
+	for _, t := range s.tables {
+		if t.Source != nil || (len(named) > 0 && !slices.Contains(named, t.Name)) {
+			continue
+		}
+		asked := s.in.Expected[t.Name]
+		if r := p.Request.Range; r != nil {
+			asked = asked.Within(r.Axis.Convert(r.Interval, t.Axis))
+		}
+		for q := range asked.Minus(told[t.Name]).Partitions() {
+			if m.isFresh(t, q) {
+				continue
+			}
+			// In a plan for everything nothing else may be left. In a part of it a step may have found its inputs gone stale by then.
+			if (len(named) == 0 && p.Request.Range == nil) || m.ready(t, q) {
+				s.t.Fatalf("%s %s is not fresh after the run, and the plan did not say so", t.Name, t.Axis.ID(q))
+			}
+		}
+	}
+}
+
+// fromScratch is I3: what is fresh equals what computing it now would give.
+func (s *sim) fromScratch() {
+	m := s.model()
+	for _, t := range s.tables {
+		if t.Source != nil || t.Immutable || t.OnCodeChange == catalog.Forward {
+			continue
+		}
+		for p := range s.in.Expected[t.Name].Partitions() {
+			seg := segmentNaive(s.in.Tables[t.Name].Segments, p)
+			if m.isFresh(t, p) && seg.Content != history.Skipped && s.content[t.Name][p] != s.compute(m, t, p) {
+				s.t.Fatalf("%s %s is called fresh, but holds %d where a computation gives %d", t.Name, t.Axis.ID(p), s.content[t.Name][p], s.compute(m, t, p))
+			}
+		}
+	}
+}
