@@ -3,7 +3,6 @@ package backfill
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -199,9 +198,9 @@ func (c *Coordinator) sourcesOf(tables []string) []string {
 			names = append(names, name)
 		}
 	}
-	names = append(slices.Clone(names), c.Graph.Downstream(names...)...)
+	names = Closure(names, c.Graph.Downstream)
 	seen := map[string]bool{}
-	for _, name := range append(names, c.Graph.Upstream(names...)...) {
+	for _, name := range Closure(names, c.Graph.Upstream) {
 		seen[name] = true
 	}
 	// Calendars may read any source by its name.
@@ -261,4 +260,23 @@ func headToJudgeBy(today string, h *history.Table) string {
 		}
 	}
 	return today
+}
+
+// Closure is the names and all that next leads to from them.
+func Closure(names []string, next func(string) []string) []string {
+	out := make([]string, 0, len(names))
+	seen := map[string]bool{}
+	add := func(all []string) {
+		for _, name := range all {
+			if !seen[name] {
+				seen[name] = true
+				out = append(out, name)
+			}
+		}
+	}
+	add(names)
+	for i := 0; i < len(out); i++ {
+		add(next(out[i]))
+	}
+	return out
 }

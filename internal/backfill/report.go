@@ -137,22 +137,11 @@ func (r *runner) tableReport(s run.Summary) TableReport {
 // staleAfter looks at what wants work now, in all tables that are downstream of the run's or in it.
 func (r *runner) staleAfter(ctx context.Context) []StaleAfter {
 	out := []StaleAfter{}
-	seen := map[string]bool{}
 	var names []string
-	add := func(name string) {
-		if !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
 	for _, s := range r.plan.Steps {
-		add(s.Table)
+		names = append(names, s.Table)
 	}
-	for i := 0; i < len(names); i++ {
-		for _, down := range r.Graph.Downstream(names[i]) {
-			add(down)
-		}
-	}
+	names = Closure(names, r.Graph.Downstream)
 	err := r.sight.View.With(ctx, func(w *plan.World) error {
 		for _, name := range names {
 			j := w.Judge(name)

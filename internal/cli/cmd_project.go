@@ -137,7 +137,7 @@ func (cmd lineageCmd) Run(inv *invocation) error {
 			return &backfill.InputError{What: fmt.Sprintf("no table or source is named %q", cmd.Table)}
 		}
 		keep[cmd.Table] = true
-		for _, name := range append(graph.Upstream(cmd.Table), graph.Downstream(cmd.Table)...) {
+		for _, name := range append(backfill.Closure([]string{cmd.Table}, graph.Upstream), backfill.Closure([]string{cmd.Table}, graph.Downstream)...) {
 			keep[name] = true
 		}
 	}
