@@ -37,6 +37,7 @@ var layers = map[string]layer{
 		core: true, std: []string{"embed", "io/fs"},
 		imports: []string{"internal/calendar"},
 		modules: []string{"github.com/goccy/go-yaml"},
+		tests:   []string{"github.com/santhosh-tekuri/jsonschema"},
 	},
 	"internal/plan": {core: true, imports: []string{"internal/calendar", "internal/history", "internal/catalog"}},
 	"internal/run":  {core: true, imports: []string{"internal/calendar"}},
@@ -45,6 +46,11 @@ var layers = map[string]layer{
 	"internal/ledger":    {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/warehouse": {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/executor":  {imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse"}},
+
+	"internal/warehouse/duckdb": {
+		imports: []string{"internal/calendar", "internal/history", "internal/warehouse"},
+		modules: []string{"github.com/duckdb/duckdb-go", "golang.org/x/sync"},
+	},
 
 	"internal/executor/command": {
 		imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor"},
@@ -60,12 +66,13 @@ var layers = map[string]layer{
 		tests:   []string{"internal/calendar"},
 	},
 
-	// The use cases: they see contracts, and get ledgers and warehouses handed in. What a table declares chooses its executor, so
-	// backfill, which reads the declarations, knows both.
+	// The use cases: they see contracts, and get ledgers and warehouses handed in. What a table declares chooses its executor and how
+	// its query or command is rendered, so they know both executors.
 	"internal/worker": {
 		imports: []string{
 			"internal/calendar", "internal/history", "internal/catalog", "internal/plan", "internal/run",
-			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/query", "internal/dispatch",
+			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
+			"internal/dispatch",
 		},
 	},
 	"internal/backfill": {
