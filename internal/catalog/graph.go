@@ -16,6 +16,14 @@ type Edge struct {
 // OrderOnly reports whether the edge is only there because a check of Reader names Read.
 func (e *Edge) OrderOnly() bool { return e.Input == nil }
 
+// windows are those of the input. What a check names comes first for the partitions of the same time.
+func (e *Edge) windows() []Window {
+	if e.OrderOnly() {
+		return []Window{{Kind: Same}}
+	}
+	return e.Input.Windows
+}
+
 // A Graph is the tables of a project and what they read of one another. It never changes.
 type Graph struct {
 	tables     map[string]*Table

@@ -11,7 +11,8 @@ const never lag = -1 << 62
 
 // A ruler measures lags. Where all tables of a loop have one axis it counts that axis's cells, and is exact but for offsets in another
 // unit. Otherwise it counts hours between instants: a day then has 23 to 25 of them and a month 28 to 31 days, and each lag is the least
-// that the calendar allows.
+// that the calendar allows. (On Lord Howe Island, where the clock moves by half an hour, an hour may overlap the end of a day by as much;
+// the planner, which looks at the partitions themselves, stops at a loop that passes here for that.)
 type ruler struct{ cells bool }
 
 // How many of a finer cell a coarser one has, least and most.
@@ -31,10 +32,10 @@ func in(outer, inner calendar.Grain) [2]lag {
 	return hoursIn[outer]
 }
 
-// edge is the lag of an input: that of its window that reaches furthest.
-func (r ruler) edge(input *Input, reader, read calendar.Axis) lag {
+// edge is the lag of a list of windows: that of the one that reaches furthest.
+func (r ruler) edge(windows []Window, reader, read calendar.Axis) lag {
 	least := never
-	for i, w := range input.Windows {
+	for i, w := range windows {
 		if l := r.window(w, reader, read); i == 0 || l < least {
 			least = l
 		}

@@ -29,11 +29,7 @@ func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
 			if !inside {
 				continue
 			}
-			a := arc{from: i, to: j, edge: e} // an edge for order alone: the partition of the same time comes first
-			if e.Input != nil {
-				a.lag = r.edge(e.Input, t.Axis, e.Read.Axis)
-			}
-			arcs = append(arcs, a)
+			arcs = append(arcs, arc{from: i, to: j, lag: r.edge(e.windows(), t.Axis, e.Read.Axis), edge: e})
 		}
 	}
 	if len(arcs) == 0 {
@@ -266,7 +262,7 @@ func (g *Graph) loopError(p *Project, loop []arc) Error {
 
 // how tells by which windows an edge reads.
 func (e *Edge) how() string {
-	if e.Input == nil {
+	if e.OrderOnly() {
 		return "named by a check"
 	}
 	windows := make([]string, len(e.Input.Windows))

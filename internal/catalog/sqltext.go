@@ -181,27 +181,32 @@ func sqlOperator(s string) int {
 	return n
 }
 
+// fromEnds are the words that end a list of relations.
+var fromEnds = []string{
+	"where", "group", "order", "having", "limit", "offset", "window", "qualify", "union", "except", "intersect", "select", "fetch", "sample",
+}
+
 // sqlRelations are the names of the relations that a query reads by name, as written there but without quotes: what follows from and join,
-// and the commas of from. Names that the query itself gives (with x as) are among them.
+// and the commas of from. Names that the query itself gives (with x as) are among them; templates are not.
 func sqlRelations(text string) []string {
 	tokens := sqlTokens(text)
 	var out []string
+	lists := []bool{false} // whether a comma goes on with relations, by depth of brackets
 	for i := 0; i < len(tokens); i++ {
-		word := tokens[i]
-		if word.kind != sqlWord || (!strings.EqualFold(word.text, "from") && !strings.EqualFold(word.text, "join")) {
-			continue
-		}
-		for {
-			name, next := sqlName(tokens, i+1)
-			if name == "" {
-				break
+		here := len(lists) - 1
+		switch word := strings.ToLower(tokens[i].text); {
+		case word == "(" || word == "[":
+			lists = append(lists, false)
+		case word == ")" || word == "]":
+			lists = lists[:max(here, 1)]
+		case word == "from", word == "join", word == "," && lists[here]:
+			lists[here] = true
+			if name, next := sqlName(tokens, i+1); name != "" {
+				out = append(out, name)
+				i = next - 1
 			}
-			out = append(out, name)
-			i = sqlAlias(tokens, next)
-			if i >= len(tokens) || tokens[i].text != "," {
-				i--
-				break
-			}
+		case slices.Contains(fromEnds, word):
+			lists[here] = false
 		}
 	}
 	slices.Sort(out)
@@ -210,7 +215,7 @@ func sqlRelations(text string) []string {
 
 // sqlName reads a.b.c at a token and gives the token after it.
 func sqlName(tokens []sqlToken, at int) (name string, next int) {
-	for next = at; next < len(tokens); {
+	for next = at; next < len(tokens); next++ {
 		t := tokens[next]
 		switch t.kind {
 		case sqlWord:
@@ -220,23 +225,10 @@ func sqlName(tokens []sqlToken, at int) (name string, next int) {
 		default:
 			return "", at
 		}
-		next++
-		if next >= len(tokens) || tokens[next].text != "." {
+		if next++; next >= len(tokens) || tokens[next].text != "." {
 			return name, next
 		}
 		name += "."
-		next++
 	}
 	return "", at
-}
-
-// sqlAlias steps over an alias.
-func sqlAlias(tokens []sqlToken, at int) int {
-	if at < len(tokens) && strings.EqualFold(tokens[at].text, "as") {
-		return at + 2
-	}
-	if at+1 < len(tokens) && tokens[at+1].text == "," && tokens[at].kind <= sqlQuoted {
-		return at + 1
-	}
-	return at
 }
