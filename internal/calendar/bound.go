@@ -125,25 +125,36 @@ func (a Axis) resolved(text string, p Partition) string {
 
 // bound gives the partition that a text means as an end of a range, and whether the range really ends there or only within it.
 func (a Axis) bound(text string, end Side, now time.Time) (p Partition, aligned bool, err error) {
-	if a.Grain == None && text != examples[None] {
-		return 0, false, fmt.Errorf("%s %s: an unpartitioned table takes no range", end, quoted(text))
-	}
-	if strings.HasPrefix(text, "-") || text == "today" || text == "yesterday" {
+	switch {
+	case a.Grain == None && text != examples[None]:
+		err = fmt.Errorf("%s: an unpartitioned table takes no range", quoted(text))
+	case strings.HasPrefix(text, "-") || text == "today" || text == "yesterday":
+		aligned = true
 		p, err = a.relative(text, end, now)
-		if err != nil {
-			return 0, false, fmt.Errorf("%s %w", end, err)
-		}
-		return p, true, nil
+	default:
+		p, aligned, err = a.absolute(text, end)
 	}
+	// The first hour of the year 0001 may have begun in the year before: clocks were off by odd minutes then.
+	if err == nil && a.Grain == Hour && Date(Axis{Day, a.Zone}.At(a.Start(p))) < firstDate {
+		err = fmt.Errorf("%s: years begin with 0001", quoted(text))
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("%s %w", end, err)
+	}
+	return p, aligned, nil
+}
+
+// absolute reads an id of any grain.
+func (a Axis) absolute(text string, end Side) (p Partition, aligned bool, err error) {
 	grain, ok := grainOf(text)
 	if !ok || (grain == None) != (a.Grain == None) {
-		return 0, false, fmt.Errorf("%s %s is not a partition of grain %s: write %s, today, yesterday or so long ago, like -3d",
-			end, quoted(text), a.Grain, examples[a.Grain])
+		return 0, false, fmt.Errorf("%s is not a partition of grain %s: write %s, today, yesterday or so long ago, like -3d",
+			quoted(text), a.Grain, examples[a.Grain])
 	}
 	given := Axis{grain, a.Zone}
 	q, err := given.Parse(text)
 	if err != nil {
-		return 0, false, fmt.Errorf("%s %w", end, err)
+		return 0, false, err
 	}
 	p = endOf(given.Convert(Single(q), a), end)
 	return p, grain == a.Grain || grain < a.Grain && endOf(a.Convert(Single(p), given), end) == q, nil
@@ -173,7 +184,7 @@ func (a Axis) relative(text string, end Side, now time.Time) (Partition, error) 
 	case unit == "h":
 		t := now.Add(-time.Duration(n) * time.Hour)
 		then = Date(Axis{Day, a.Zone}.At(t))
-		if a.Grain == Hour && then >= firstDate {
+		if a.Grain == Hour {
 			return a.At(t), nil
 		}
 	case unit == "d":
@@ -186,7 +197,7 @@ func (a Axis) relative(text string, end Side, now time.Time) (Partition, error) 
 		then = today.AddMonths(-12 * n)
 	}
 	if then < firstDate {
-		return 0, fmt.Errorf("%s: that is before the year 0001", quoted(text))
+		return 0, fmt.Errorf("%s: years begin with 0001", quoted(text))
 	}
 	return endOf(Axis{Day, a.Zone}.Convert(Single(Partition(then)), a), end), nil
 }

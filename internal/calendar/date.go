@@ -52,9 +52,19 @@ func (d Date) Weekday() time.Weekday {
 
 // AddMonths moves the date by whole months; a day that the month does not have becomes its last day.
 func (d Date) AddMonths(n int) Date {
-	_, _, day := d.Civil()
-	month := d.month() + Partition(n)
-	return min(firstOfMonth(month)+Date(day-1), firstOfMonth(month+1)-1)
+	y, m, day := d.Civil()
+	y, m = monthCivil(MonthOf(y, m) + Partition(n))
+	return DateOf(y, m, min(day, daysIn(y, m)))
+}
+
+var daysOfMonth = [...]int{time.January: 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+
+// daysIn is the length of a month.
+func daysIn(y int, m time.Month) int {
+	if m == time.February && y%4 == 0 && (y%100 != 0 || y%400 == 0) {
+		return 29
+	}
+	return daysOfMonth[m]
 }
 
 func (d Date) month() Partition {

@@ -12,13 +12,12 @@ package calendar
 // Both bounds never fall as p grows. A window without length, which only a skipped time gives, may still name the partition it lies in.
 // For Grain None on either side it is what Convert gives.
 func (a Axis) Offset(p Partition, unit Grain, from, to int, input Axis) Interval {
-	if a.Grain == None || input.Grain == None || unit == None {
-		return a.Convert(Single(a.Grain.clamp(p)), input)
-	}
 	q := a.Grain.clamp(p)
 	lo, hi := clampOffset(from), clampOffset(to)
 	switch {
-	case unit == Hour && a.Grain == Hour && a == input:
+	case a.Grain == None, input.Grain == None, unit == None:
+		return a.Convert(Single(q), input)
+	case a == input && a.Grain == unit:
 		return Interval{q + Partition(lo), q + Partition(hi) + 1}
 	case unit == Hour:
 		z := a.zone()

@@ -85,9 +85,8 @@ func parseDate(text string) (Date, error) {
 	case m < time.January || m > time.December:
 		return 0, fmt.Errorf("%s: there is no month %02d", quoted(text), int(m))
 	}
-	month := MonthOf(y, m)
-	if last := int(firstOfMonth(month+1) - firstOfMonth(month)); d < 1 || d > last {
-		return 0, fmt.Errorf("%s: %s %d has the days 1 to %d", quoted(text), m, y, last)
+	if d < 1 || d > daysIn(y, m) {
+		return 0, fmt.Errorf("%s: %s %d has the days 1 to %d", quoted(text), m, y, daysIn(y, m))
 	}
 	return DateOf(y, m, d), nil
 }

@@ -145,8 +145,8 @@ func TestParseBound(t *testing.T) {
 		{newYork[Day], "-3dd", "!write today, yesterday or", "!write today"},
 		{newYork[Day], "-3d ", "!write today, yesterday or", "!write today"},
 		{newYork[Day], "-9999999d", "!write today, yesterday or", "!write today"},
-		{newYork[Day], "-999999d", "!that is before the year 0001", "!that is before the year 0001"},
-		{newYork[Day], "-999999y", "!that is before the year 0001", "!that is before the year 0001"},
+		{newYork[Day], "-999999d", "!years begin with 0001", "!years begin with 0001"},
+		{newYork[Day], "-999999y", "!years begin with 0001", "!years begin with 0001"},
 		{newYork[Day], "", "!\"\" is not a partition", "!\"\" is not"},
 
 		{newYork[Month], "2024-01", "2024-01", "2024-01"},

@@ -8,7 +8,8 @@ import (
 )
 
 // A Set is an immutable set of partitions, kept as sorted, disjoint, non-adjacent, non-empty intervals. The zero value is empty.
-// All operations are linear in the number of intervals, never in the number of partitions; none changes its operands.
+// All operations are at most linear in the number of intervals, never in the number of partitions (but Partitions, and Chunks, which is
+// linear in the chunks it makes); none changes its operands.
 type Set struct{ ivs []Interval }
 
 // NewSet makes a set of intervals in any order; they may overlap, touch or be empty. What lies outside Everything is cut off.
@@ -130,15 +131,38 @@ func (s Set) after(p Partition) int {
 func (s Set) Equal(o Set) bool { return slices.Equal(s.ivs, o.ivs) }
 
 // Covers reports whether every member of o is a member of s.
-func (s Set) Covers(o Set) bool { return o.Minus(s).Empty() }
+func (s Set) Covers(o Set) bool {
+	near := s.touching(o.Bounds())
+	i := 0
+	for _, iv := range o.ivs {
+		for i < len(near) && near[i].End <= iv.Start {
+			i++
+		}
+		if i == len(near) || near[i].Start > iv.Start || near[i].End < iv.End {
+			return false
+		}
+	}
+	return true
+}
+
+// touching gives the set's intervals that overlap iv, whole. The slice is the set's own.
+func (s Set) touching(iv Interval) []Interval {
+	if iv.Empty() {
+		return nil
+	}
+	lo := s.after(iv.Start)
+	hi := lo + sort.Search(len(s.ivs)-lo, func(i int) bool { return s.ivs[lo+i].Start >= iv.End })
+	return s.ivs[lo:hi:hi]
+}
 
 // Overlaps reports whether the sets have a member in common.
 func (s Set) Overlaps(o Set) bool {
-	for i, j := 0, 0; i < len(s.ivs) && j < len(o.ivs); {
-		if s.ivs[i].Overlaps(o.ivs[j]) {
+	a, b := s.touching(o.Bounds()), o.touching(s.Bounds())
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		if a[i].Overlaps(b[j]) {
 			return true
 		}
-		if s.ivs[i].End <= o.ivs[j].End {
+		if a[i].End <= b[j].End {
 			i++
 		} else {
 			j++
@@ -149,24 +173,29 @@ func (s Set) Overlaps(o Set) bool {
 
 // Union is the set of the members of either.
 func (s Set) Union(o Set) Set {
-	switch {
-	case s.Empty():
-		return o
-	case o.Empty():
-		return s
+	big, small := s.ivs, o.ivs
+	if len(big) < len(small) {
+		big, small = small, big
 	}
-	out := make([]Interval, 0, len(s.ivs)+len(o.ivs))
-	i, j := 0, 0
-	for i < len(s.ivs) || j < len(o.ivs) {
-		if j == len(o.ivs) || (i < len(s.ivs) && s.ivs[i].Start <= o.ivs[j].Start) {
-			out = append(out, s.ivs[i])
+	if len(small) == 0 {
+		return Set{big}
+	}
+	// What lies apart from the smaller set on either side is copied as it is.
+	lo := sort.Search(len(big), func(i int) bool { return big[i].End >= small[0].Start })
+	hi := sort.Search(len(big), func(i int) bool { return big[i].Start > small[len(small)-1].End })
+	out := make([]Interval, 0, len(big)+len(small))
+	out = append(out, big[:lo]...)
+	for i, j := lo, 0; i < hi || j < len(small); {
+		if j == len(small) || (i < hi && big[i].Start <= small[j].Start) {
+			out = append(out, big[i])
 			i++
 		} else {
-			out = append(out, o.ivs[j])
+			out = append(out, small[j])
 			j++
 		}
 	}
-	return Set{merge(out)}
+	out = out[:lo+len(merge(out[lo:]))]
+	return Set{append(out, big[hi:]...)}
 }
 
 // UnionAll is the union of many sets, sorted once: use it instead of a loop of Union.
@@ -184,15 +213,16 @@ func UnionAll(sets ...Set) Set {
 
 // Intersect is the set of the members of both.
 func (s Set) Intersect(o Set) Set {
-	if s.Empty() || o.Empty() {
+	a, b := s.touching(o.Bounds()), o.touching(s.Bounds())
+	if len(a) == 0 || len(b) == 0 {
 		return Set{}
 	}
-	var out []Interval
-	for i, j := 0, 0; i < len(s.ivs) && j < len(o.ivs); {
-		if iv := s.ivs[i].Intersect(o.ivs[j]); !iv.Empty() {
+	out := make([]Interval, 0, max(len(a), len(b)))
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		if iv := a[i].Intersect(b[j]); !iv.Empty() {
 			out = append(out, iv)
 		}
-		if s.ivs[i].End <= o.ivs[j].End {
+		if a[i].End <= b[j].End {
 			i++
 		} else {
 			j++
@@ -203,19 +233,14 @@ func (s Set) Intersect(o Set) Set {
 
 // Within is the part of the set that lies in the interval.
 func (s Set) Within(iv Interval) Set {
-	if iv.Empty() {
+	near := s.touching(iv)
+	if len(near) == 0 {
 		return Set{}
 	}
-	lo := s.after(iv.Start)
-	hi := sort.Search(len(s.ivs), func(i int) bool { return s.ivs[i].Start >= iv.End })
-	if lo >= hi {
-		return Set{}
+	if near[0].Start >= iv.Start && near[len(near)-1].End <= iv.End {
+		return Set{near}
 	}
-	first, last := s.ivs[lo], s.ivs[hi-1]
-	if first.Start >= iv.Start && last.End <= iv.End {
-		return Set{s.ivs[lo:hi:hi]}
-	}
-	out := slices.Clone(s.ivs[lo:hi])
+	out := slices.Clone(near)
 	out[0].Start = max(out[0].Start, iv.Start)
 	out[len(out)-1].End = min(out[len(out)-1].End, iv.End)
 	return Set{out}
@@ -223,27 +248,32 @@ func (s Set) Within(iv Interval) Set {
 
 // Minus is the set of the members of s that o does not have.
 func (s Set) Minus(o Set) Set {
-	if s.Empty() || o.Empty() {
+	cuts := o.touching(s.Bounds())
+	if len(cuts) == 0 {
 		return s
 	}
-	var out []Interval
+	// What lies apart from the cuts on either side is copied as it is.
+	lo := s.after(cuts[0].Start)
+	hi := lo + len(s.touching(Interval{cuts[0].Start, cuts[len(cuts)-1].End}))
+	out := make([]Interval, 0, len(s.ivs)+len(cuts))
+	out = append(out, s.ivs[:lo]...)
 	j := 0
-	for _, iv := range s.ivs {
-		for j < len(o.ivs) && o.ivs[j].End <= iv.Start {
+	for _, iv := range s.ivs[lo:hi] {
+		for j < len(cuts) && cuts[j].End <= iv.Start {
 			j++
 		}
 		at := iv.Start
-		for k := j; k < len(o.ivs) && o.ivs[k].Start < iv.End; k++ {
-			if o.ivs[k].Start > at {
-				out = append(out, Interval{at, o.ivs[k].Start})
+		for k := j; k < len(cuts) && cuts[k].Start < iv.End; k++ {
+			if cuts[k].Start > at {
+				out = append(out, Interval{at, cuts[k].Start})
 			}
-			at = max(at, o.ivs[k].End)
+			at = max(at, cuts[k].End)
 		}
 		if at < iv.End {
 			out = append(out, Interval{at, iv.End})
 		}
 	}
-	return Set{out}
+	return Set{append(out, s.ivs[hi:]...)}
 }
 
 // Chunks cuts the set, in order, into sets of at most size members. A size below 1 gives the set whole.
