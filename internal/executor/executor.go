@@ -7,6 +7,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -85,3 +86,6 @@ const (
 	ReportEmpty  ReportState = "empty"
 	ReportFailed ReportState = "failed"
 )
+
+// ErrPermanent is matched (errors.Is) by errors that trying again will not help: a program that does not exist, a variable that is not set.
+var ErrPermanent = errors.New("trying again will not help")

@@ -1,0 +1,261 @@
+//go:build unix
+
+// Package command is the executor that computes a table by running a program: once for each contiguous range of the task's partitions,
+// or once for all of them where an argument has {dates}. No shell is involved.
+//
+// In staged mode the program fills HEADWAY_STAGING_TABLE and Headway publishes it; in direct mode it writes to the table itself. Either
+// way the store is lent out while it runs, so that it can open the same file.
+//
+// Each program runs in a process group of its own. When the context ends the group gets TERM, and KILL after a time of grace; when the
+// program ends by itself, what it left in its group may finish its output, for a moment, and is killed. On Linux the program is also killed when this process dies in any way
+// (PR_SET_PDEATHSIG); elsewhere the death of this process by KILL leaves it running. A descendant that made a session of its own
+// escapes all of that: it cannot reach what is published, since the stage is closed to it first and direct writes are looked at.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// Options of an Executor; the zero Options are the defaults.
+type Options struct {
+	Environ   []string      // what commands inherit, as os.Environ gives it; nil: what this process has
+	Grace     time.Duration // from TERM to KILL; 0: 10 s
+	MaxOutput int64         // bytes of output of a task that are logged; 0: 64 MiB
+	TempDir   string        // where HEADWAY_REPORT is put; "": the system's
+	Drain     time.Duration // how long what a command left behind may still write, once it has ended by itself; 0: 2 s
+}
+
+// The defaults.
+const (
+	defaultGrace     = 10 * time.Second
+	defaultDrain     = 2 * time.Second
+	defaultMaxOutput = 64 << 20
+)
+
+// An Executor computes one table by its command.
+type Executor struct {
+	table     *catalog.Table
+	warehouse warehouse.Warehouse
+	options   Options
+}
+
+var _ executor.Executor = (*Executor)(nil)
+
+// New makes the executor of a table's command. It is an error if the command names bounds of a table that has no partitions.
+func New(t *catalog.Table, w warehouse.Warehouse, o Options) (*Executor, error) {
+	if t.Command == nil || len(t.Command.Args) == 0 {
+		return nil, fmt.Errorf("table %s is not computed by a command", t.Name)
+	}
+	if !t.Partitioned() {
+		for _, arg := range t.Command.Args {
+			for _, name := range []string{"{from}", "{to}", "{start}", "{end}"} {
+				if strings.Contains(arg, name) {
+					return nil, fmt.Errorf("%s: %s has no partitions, so %s in its command means nothing: leave it out", t.Command.Pos, t.Name, name)
+				}
+			}
+		}
+	}
+	if o.Grace <= 0 {
+		o.Grace = defaultGrace
+	}
+	if o.Drain <= 0 {
+		o.Drain = defaultDrain
+	}
+	if o.MaxOutput <= 0 {
+		o.MaxOutput = defaultMaxOutput
+	}
+	return &Executor{table: t, warehouse: w, options: o}, nil
+}
+
+// Produce runs the command for the task's partitions. In direct mode it gives no stage. Where the command fails for one range of several,
+// or names partitions in HEADWAY_REPORT, the report says what became of each partition; if none was computed, that is an error.
+func (e *Executor) Produce(ctx context.Context, t executor.Task) (*warehouse.Stage, *executor.Report, error) {
+	own, err := e.environment(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp(e.options.TempDir, "headway-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a folder for the report of %s: %w", t.Table.Name, err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it lies in the system's folder for what may be left behind
+	job := &job{Executor: e, task: t, own: own, report: dir + "/report.jsonl", out: newOutput(t.Log, e.options.MaxOutput)}
+	if t.Table.Write == catalog.Direct {
+		report, err := job.run(ctx)
+		return nil, report, err
+	}
+	return job.stage(ctx)
+}
+
+// A job is one call of Produce.
+type job struct {
+	*Executor
+	task    executor.Task
+	own     []string // the table's variables, resolved
+	staging string   // what the command is told of its stage; "" in direct mode
+	report  string   // path of HEADWAY_REPORT
+	out     *output
+}
+
+// stage runs the command and closes the stage that it has filled.
+func (j *job) stage(ctx context.Context) (*warehouse.Stage, *executor.Report, error) {
+	t := j.task
+	var err error
+	if j.staging, err = j.warehouse.OpenStage(ctx, t.Target, t.Set, t.Attempt); err != nil {
+		return nil, nil, fmt.Errorf("open a stage for %s: %w", t.Table.Name, err)
+	}
+	report, err := j.run(ctx)
+	if err == nil {
+		var stage *warehouse.Stage
+		if stage, err = j.warehouse.SealStage(ctx, t.Target, t.Set, t.Attempt); err == nil {
+			return stage, report, nil
+		}
+		err = fmt.Errorf("close the stage that the command of %s has filled: %w", t.Table.Name, err)
+	}
+	left := &warehouse.Stage{Relation: j.warehouse.Relation(j.staging), Attempt: t.Attempt, Set: t.Set}
+	if dropErr := j.warehouse.Discard(context.WithoutCancel(ctx), left); dropErr != nil {
+		j.out.say("the stage is left behind, until it is swept: " + dropErr.Error())
+	}
+	return nil, nil, err
+}
+
+// run runs the command for each range while the store is lent out, and gathers what became of the partitions.
+func (j *job) run(ctx context.Context) (*executor.Report, error) {
+	parts := []calendar.Set{j.task.Set}
+	if !j.atOnce() {
+		parts = ranges(j.task.Set, j.task.Expected)
+	}
+	if err := os.WriteFile(j.report, nil, 0o600); err != nil {
+		return nil, fmt.Errorf("make the report of %s: %w", j.task.Table.Name, err)
+	}
+	failures := make([]error, len(parts))
+	err := j.warehouse.Lend(ctx, func(ctx context.Context) error {
+		for i, part := range parts {
+			failures[i] = j.command(ctx, part)
+			if _, failed := errors.AsType[*ExitError](failures[i]); failures[i] != nil && !failed {
+				return failures[i] // it was stopped, or no other range would fare better
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	said, err := readReport(j.report, j.task, parts)
+	if err != nil {
+		return nil, err
+	}
+	return j.account(parts, failures, said)
+}
+
+// atOnce reports whether the command takes all dates in one run.
+func (j *job) atOnce() bool {
+	return slices.ContainsFunc(j.task.Table.Command.Args, func(arg string) bool { return strings.Contains(arg, "{dates}") })
+}
+
+// command runs the command for one part of the set.
+func (j *job) command(ctx context.Context, part calendar.Set) error {
+	s := settings(j.task, part)
+	s.staging, s.report, s.parent = j.staging, j.report, j.parent()
+	p := &process{
+		table: j.task.Table.Name,
+		part:  j.task.Target.Axis.FormatSet(part, 3),
+		args:  s.arguments(j.task.Table.Command.Args),
+		env:   slices.Concat(j.parent(), j.own, s.variables()),
+		dir:   j.task.Dir,
+		grace: j.options.Grace,
+		drain: j.options.Drain,
+		out:   j.out,
+	}
+	return p.run(ctx)
+}
+
+// parent is what commands inherit.
+func (e *Executor) parent() []string {
+	if e.options.Environ != nil {
+		return e.options.Environ
+	}
+	return os.Environ()
+}
+
+// environment resolves the table's own variables.
+func (e *Executor) environment(t executor.Task) ([]string, error) {
+	lookup := t.Lookup
+	if lookup == nil {
+		lookup = func(string) (string, bool) { return "", false }
+	}
+	out := make([]string, 0, len(t.Table.Command.Env))
+	for _, v := range t.Table.Command.Env {
+		value, err := catalog.Resolve(v.Value, lookup)
+		if err == nil && strings.ContainsRune(value, 0) {
+			err = errors.New("it holds a zero byte")
+		}
+		if err != nil {
+			return nil, &StartError{
+				Table: t.Table.Name, Program: t.Table.Command.Args[0], Code: 126, Next: "set it before running headway",
+				Err: fmt.Errorf("variable %s (%s): %w", v.Name, t.Table.Command.Pos, err),
+			}
+		}
+		out = append(out, v.Name+"="+value)
+	}
+	return out, nil
+}
+
+// account says what became of each partition; nil where all was done and nothing said about single ones. Once one is named in the report,
+// those that are not count as failed, whatever the exit code.
+func (j *job) account(parts []calendar.Set, failures []error, said map[calendar.Partition]executor.PartitionReport) (*executor.Report, error) {
+	failure := errors.Join(failures...)
+	if failure == nil && len(said) == 0 {
+		return nil, nil //nolint:nilnil // the contract's word for: all of it was computed
+	}
+	out := &executor.Report{Partitions: make(map[calendar.Partition]executor.PartitionReport, j.task.Set.Count())}
+	computed := 0
+	var first executor.PartitionReport
+	for i, part := range parts {
+		for p := range part.Partitions() {
+			one, named := said[p]
+			switch {
+			case named:
+			case failures[i] != nil:
+				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: firstLine(failures[i].Error())}
+			case len(said) > 0:
+				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: "the command's report does not name it"}
+			default:
+				one = executor.PartitionReport{State: executor.ReportDone, Rows: -1}
+			}
+			if one.State != executor.ReportFailed {
+				computed++
+			} else if first.State == "" {
+				first = one
+			}
+			out.Partitions[p] = one
+		}
+	}
+	switch {
+	case computed > 0:
+		return out, nil
+	case failure != nil:
+		return nil, failure
+	}
+	return nil, fmt.Errorf("the command of %s reports each of its %d partitions as failed: %s", j.task.Table.Name, len(out.Partitions), first.Error)
+}
+
+// newOutput logs to w; nil discards.
+func newOutput(w io.Writer, limit int64) *output {
+	if w == nil {
+		w = io.Discard
+	}
+	return &output{log: w, left: limit, limit: limit}
+}

@@ -1,0 +1,174 @@
+//go:build unix
+
+package command
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// helperVar makes the test's binary one of the programs below.
+const helperVar = "HEADWAY_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helperVar) != "" && len(os.Args) > 1 {
+		if program, ok := programs[os.Args[1]]; ok {
+			program(os.Args[2:])
+			os.Exit(0)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+var programs = map[string]func(args []string){}
+
+func init() {
+	programs = map[string]func([]string){
+		"echo": func(args []string) {
+			for _, a := range args {
+				fmt.Println(a)
+			}
+		},
+		"environ": func([]string) {
+			for _, v := range os.Environ() {
+				fmt.Println(v)
+			}
+		},
+		// fail CODE LINE...: says the lines on stderr and ends with the code.
+		"fail": func(args []string) {
+			fmt.Fprintln(os.Stderr, strings.Join(args[1:], "\n"))
+			os.Exit(number(args[0]))
+		},
+		"failon": func(args []string) {
+			if args[0] == args[1] {
+				fmt.Fprintln(os.Stderr, "not today")
+				os.Exit(1)
+			}
+			fmt.Println(args[1])
+		},
+		"signal": func(args []string) { _ = syscall.Kill(os.Getpid(), syscall.Signal(number(args[0]))); forever() },
+		// report CODE LINE...: appends the lines to the report; the last without an end.
+		"report": func(args []string) {
+			f, err := os.OpenFile(os.Getenv("HEADWAY_REPORT"), os.O_APPEND|os.O_WRONLY, 0)
+			check(err)
+			_, err = f.WriteString(strings.Join(args[1:], "\n"))
+			check(err)
+			os.Exit(number(args[0]))
+		},
+		// hang FIFO: holds the FIFO open, says so, and waits for ever.
+		"hang": func(args []string) { hold(args[0]); fmt.Println("ready"); forever() },
+		// stubborn FIFO: the same, and does not mind TERM.
+		"stubborn": func(args []string) { signal.Ignore(syscall.SIGTERM); hold(args[0]); fmt.Println("ready"); forever() },
+		// suspended FIFO: the same, and suspends itself, so that only CONT lets it hear TERM.
+		"suspended": func(args []string) {
+			hold(args[0])
+			fmt.Println("ready")
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			forever()
+		},
+		// graceful FIFO: ends by itself after TERM, with a last word.
+		"graceful": func(args []string) {
+			heard := make(chan os.Signal, 1)
+			signal.Notify(heard, syscall.SIGTERM)
+			hold(args[0])
+			fmt.Println("ready")
+			<-heard
+			fmt.Println("tidied up")
+			fmt.Fprintln(os.Stderr, "terminated")
+			os.Exit(1)
+		},
+		// parent FIFO PROGRAM: starts a program of this list in its own group, waits until it is ready, and ends.
+		"parent": func(args []string) { child(args[1], args[0], nil) },
+		// waiter FIFO PROGRAM: the same, and waits for it. It dies of TERM at once, as a shell does.
+		"waiter": func(args []string) { c := child(args[1], args[0], nil); fmt.Println("ready"); _ = c.Wait() },
+		// runaway FIFO PROGRAM: the same as parent, but the child has a session of its own and holds the output.
+		"runaway": func(args []string) { child(args[1], args[0], &syscall.SysProcAttr{Setsid: true}) },
+		"long":    func([]string) { fmt.Println(strings.Repeat("x", 1<<20)); fmt.Println("after") },
+		"flood": func(args []string) {
+			out := bufio.NewWriter(os.Stdout)
+			for i := range number(args[0]) {
+				fmt.Fprintln(out, "line", i)
+			}
+			check(out.Flush())
+			fmt.Fprintln(os.Stderr, strings.Repeat("é", 1000))
+			os.Exit(1)
+		},
+		"both": func([]string) {
+			for i := range 200 {
+				fmt.Println("out", i)
+				fmt.Fprintln(os.Stderr, "err", i)
+			}
+			fmt.Print("no end of line")
+		},
+		"run": supervise,
+	}
+}
+
+// child starts a program of the list that shares this one's output, and waits until it says that it is ready.
+func child(program, fifo string, attr *syscall.SysProcAttr) *exec.Cmd {
+	self, err := os.Executable()
+	check(err)
+	r, w, err := os.Pipe()
+	check(err)
+	c := exec.Command(self, program+"-quiet", fifo)
+	c.Stdout, c.Stderr, c.ExtraFiles, c.SysProcAttr = os.Stdout, os.Stderr, []*os.File{w}, attr
+	check(c.Start())
+	check(w.Close())
+	_, err = bufio.NewReader(r).ReadString('\n')
+	check(err)
+	return c
+}
+
+func init() {
+	// The quiet ones say on descriptor 3 that they are ready.
+	say := func() { f := os.NewFile(3, "ready"); fmt.Fprintln(f, "ready"); _ = f.Close() }
+	programs["hang-quiet"] = func(args []string) { hold(args[0]); say(); forever() }
+	programs["graceful-quiet"] = func(args []string) {
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, syscall.SIGTERM)
+		hold(args[0])
+		say()
+		<-heard
+		fmt.Println("tidied up")
+	}
+	programs["brief-quiet"] = func(args []string) {
+		fmt.Println("a last word")
+		say()
+	}
+}
+
+// hold opens a FIFO for writing and never closes it: who reads it sees its end when all who hold it are dead.
+func hold(fifo string) {
+	f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	check(err)
+	held = append(held, f)
+}
+
+var held []*os.File
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	check(err)
+	return n
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test program:", err)
+		os.Exit(99)
+	}
+}
+
+// forever waits for a signal that nobody sends.
+func forever() {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGUSR2)
+	<-never
+}

@@ -1,0 +1,132 @@
+//go:build unix
+
+package command
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/executor"
+)
+
+// Bounds of a report.
+const (
+	maxReportLine  = 64 << 10
+	maxReportLines = 1_000_000
+)
+
+// A reportLine is one line of HEADWAY_REPORT.
+type reportLine struct {
+	Table     string               `json:"table"`
+	Partition string               `json:"partition"`
+	State     executor.ReportState `json:"state"`
+	Rows      *int64               `json:"rows"`
+	Error     string               `json:"error"`
+}
+
+// readReport reads what a command said about its partitions; the last word on each counts. Partitions of its ranges that are not expected
+// may be named, and are passed over. A file that the command has removed says nothing.
+func readReport(path string, t executor.Task, parts []calendar.Set) (map[calendar.Partition]executor.PartitionReport, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the report of %s: %w", t.Table.Name, err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	r := &reportReader{task: t, parts: parts, said: map[calendar.Partition]executor.PartitionReport{}}
+	lines := bufio.NewReaderSize(f, maxReportLine)
+	for n := 1; ; n++ {
+		text, err := lines.ReadSlice('\n')
+		text = bytes.TrimSpace(text)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, r.wrong(n, text, fmt.Sprintf("it is longer than %d bytes", maxReportLine))
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("read the report of %s: %w", t.Table.Name, err)
+		case n > maxReportLines:
+			return nil, r.wrong(0, nil, fmt.Sprintf("it has more than %d lines", maxReportLines))
+		}
+		if len(text) > 0 {
+			if what := r.line(text); what != "" {
+				return nil, r.wrong(n, text, what)
+			}
+		}
+		if err != nil {
+			return r.said, nil
+		}
+	}
+}
+
+// A reportReader gathers lines.
+type reportReader struct {
+	task  executor.Task
+	parts []calendar.Set
+	ids   map[string]calendar.Partition // of all cells of the ranges; made for the first line
+	said  map[calendar.Partition]executor.PartitionReport
+}
+
+func (r *reportReader) wrong(n int, text []byte, what string) error {
+	return &ReportError{Table: r.task.Table.Name, Line: n, Text: shorten(string(bytes.ToValidUTF8(text, []byte("?"))), 120), What: what}
+}
+
+// line takes in one line, or says what is wrong with it.
+func (r *reportReader) line(text []byte) string {
+	var l reportLine
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&l); err != nil {
+		return err.Error()
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return "something follows the object"
+	}
+	switch {
+	case l.Table != "" && l.Table != r.task.Table.Name:
+		return fmt.Sprintf("table %q is not the command's table %q", l.Table, r.task.Table.Name)
+	case l.State != executor.ReportDone && l.State != executor.ReportEmpty && l.State != executor.ReportFailed:
+		return fmt.Sprintf("state %q is not one of done, empty, failed", l.State)
+	case l.Rows != nil && *l.Rows < 0:
+		return "rows is negative"
+	case l.Error != "" && l.State != executor.ReportFailed:
+		return fmt.Sprintf("a partition that is %s has no error", l.State)
+	case l.State == executor.ReportEmpty && l.Rows != nil && *l.Rows > 0:
+		return "a partition that is empty has no rows"
+	}
+	p, ok := r.partition(l.Partition)
+	if !ok {
+		return fmt.Sprintf("partition %q is not one that the command was given: name them as HEADWAY_PARTITIONS does", l.Partition)
+	}
+	if !r.task.Set.Contains(p) {
+		return ""
+	}
+	one := executor.PartitionReport{State: l.State, Rows: -1, Error: shorten(l.Error, 500)}
+	if l.Rows != nil {
+		one.Rows = *l.Rows
+	}
+	r.said[p] = one
+	return ""
+}
+
+// partition finds a cell of the command's ranges by its id.
+func (r *reportReader) partition(id string) (calendar.Partition, bool) {
+	if r.ids == nil {
+		r.ids = map[string]calendar.Partition{}
+		for _, part := range r.parts {
+			bounds := part.Bounds()
+			for p := bounds.Start; p < bounds.End; p++ {
+				r.ids[r.task.Target.Axis.ID(p)] = p
+			}
+		}
+	}
+	p, ok := r.ids[id]
+	return p, ok
+}

@@ -1,0 +1,137 @@
+//go:build unix
+
+package command
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/executor"
+)
+
+// ranges cuts a set where an expected partition lies between two of its members that is not in the set: a command computes its whole
+// range. What is not expected is bridged; where it is not known what is, nothing is.
+func ranges(set, expected calendar.Set) []calendar.Set {
+	others := expected.Minus(set)
+	var out []calendar.Set
+	var open []calendar.Interval
+	for _, iv := range set.Intervals() {
+		if n := len(open); n > 0 && (expected.Empty() || others.Overlaps(calendar.Range(open[n-1].End, iv.Start))) {
+			out = append(out, calendar.NewSet(open...))
+			open = nil
+		}
+		open = append(open, iv)
+	}
+	if len(open) > 0 {
+		out = append(out, calendar.NewSet(open...))
+	}
+	return out
+}
+
+// A setting is what one run of a command is told.
+type setting struct {
+	task            executor.Task
+	from, to        string // inclusive; "" for a table without partitions
+	start, end      string // half-open
+	dates           string // by commas
+	part            calendar.Set
+	staging, report string
+	parent          []string // what it inherits
+}
+
+func settings(t executor.Task, part calendar.Set) *setting {
+	s := &setting{task: t, part: part}
+	axis := t.Target.Axis
+	ids := make([]string, 0, part.Count())
+	for p := range part.Partitions() {
+		ids = append(ids, axis.ID(p))
+	}
+	s.dates = strings.Join(ids, ",")
+	if axis.Grain != calendar.None {
+		bounds := part.Bounds()
+		s.from, s.to, s.start, s.end = axis.ID(bounds.Start), axis.ID(bounds.End-1), axis.ID(bounds.Start), axis.ID(bounds.End)
+	}
+	return s
+}
+
+// arguments replaces {from} {to} {start} {end} {dates} {token}; any other word in braces is passed as it is.
+func (s *setting) arguments(args []string) []string {
+	r := strings.NewReplacer("{from}", s.from, "{to}", s.to, "{start}", s.start, "{end}", s.end, "{dates}", s.dates,
+		"{token}", strconv.FormatInt(int64(s.task.Token), 10))
+	out := make([]string, len(args))
+	for i, arg := range args {
+		out[i] = r.Replace(arg)
+	}
+	return out
+}
+
+// variables are what every command finds in its environment.
+func (s *setting) variables() []string {
+	return []string{
+		"HEADWAY_RUN_ID=" + s.task.Run,
+		"HEADWAY_ATTEMPT=" + s.task.Attempt,
+		"HEADWAY_TABLE=" + s.task.Table.Name,
+		"HEADWAY_FROM=" + s.from,
+		"HEADWAY_TO=" + s.to,
+		"HEADWAY_START=" + s.start,
+		"HEADWAY_END=" + s.end,
+		"HEADWAY_PARTITIONS=" + s.dates,
+		"HEADWAY_TOKEN=" + strconv.FormatInt(int64(s.task.Token), 10),
+		"HEADWAY_LEASES=" + s.leases(),
+		"HEADWAY_STAGING_TABLE=" + s.staging,
+		"HEADWAY_REPORT=" + s.report,
+		"TRACEPARENT=" + traceparent(s.parent, s.task.Run, s.task.Attempt),
+	}
+}
+
+// A leaseJSON is a table's part of HEADWAY_LEASES: what the command may write, and with which token.
+type leaseJSON struct {
+	Table     string         `json:"table"`
+	Token     int64          `json:"token"`
+	Intervals []intervalJSON `json:"intervals"`
+}
+
+type intervalJSON struct {
+	Start string `json:"start"`
+	End   string `json:"end"`
+}
+
+func (s *setting) leases() string {
+	one := leaseJSON{Table: s.task.Table.Name, Token: int64(s.task.Token), Intervals: []intervalJSON{}}
+	axis := s.task.Target.Axis
+	for _, iv := range s.part.Intervals() {
+		one.Intervals = append(one.Intervals, intervalJSON{Start: axis.ID(iv.Start), End: axis.ID(iv.End)})
+	}
+	text, err := json.Marshal([]leaseJSON{one})
+	if err != nil {
+		panic("command: texts and numbers that JSON cannot hold: " + err.Error()) // they have no such thing
+	}
+	return string(text)
+}
+
+// A traceparent is of W3C Trace Context, version 00: trace id, parent id, flags.
+var traceparentForm = regexp.MustCompile(`^00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})$`)
+
+// traceparent puts the attempt into the trace that this process is part of, or into one of its run: the same for the same run and attempt.
+func traceparent(parent []string, run, attempt string) string {
+	trace, flags := digest("run", run)[:32], "01"
+	for _, v := range parent {
+		if value, ok := strings.CutPrefix(v, "TRACEPARENT="); ok {
+			if m := traceparentForm.FindStringSubmatch(value); m != nil {
+				trace, flags = m[1], m[2]
+			}
+		}
+	}
+	return fmt.Sprintf("00-%s-%s-%s", trace, digest("attempt", attempt)[:16], flags)
+}
+
+func digest(kind, id string) string {
+	sum := sha256.Sum256([]byte(kind + ":" + id))
+	return hex.EncodeToString(sum[:])
+}
