@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -135,5 +136,39 @@ func (n *node) contiguous(set calendar.Set) []calendar.Set {
 	if len(run) > 0 {
 		out = append(out, calendar.NewSet(run...))
 	}
+	return out
+}
+
+// RestsOn says which planned partitions a set of a table must come after: those in its windows, and those that it rests on through
+// partitions which are not planned and not fresh either, because they wait for a planned one themselves. (dim is to be built; what reads
+// it without being restated is not, but is fresh again only after dim; so whatever reads that waits for dim too.) Tables that only its
+// checks read count as well. The answer is by table.
+func (w *World) RestsOn(table string, set calendar.Set, planned map[string]calendar.Set) map[string]calendar.Set {
+	out := map[string]calendar.Set{}
+	n := w.named[table]
+	if n == nil {
+		return out
+	}
+	seen := map[*node]calendar.Set{}
+	var follow func(n *node, set calendar.Set, edges []*edge)
+	follow = func(n *node, set calendar.Set, edges []*edge) {
+		for _, e := range edges {
+			name := e.read.table.Name
+			up := e.upstream(set)
+			if here := up.Intersect(planned[name]); !here.Empty() {
+				out[name] = out[name].Union(here)
+			}
+			through := up.Minus(planned[name]).Minus(seen[e.read])
+			if through.Empty() || e.read.table.IsSource() {
+				continue
+			}
+			w.ensure(e.read, through)
+			if through = through.Minus(e.read.judged.Fresh); !through.Empty() {
+				seen[e.read] = seen[e.read].Union(through)
+				follow(e.read, through, e.read.inputs)
+			}
+		}
+	}
+	follow(n, set.Intersect(n.expected), slices.Concat(n.inputs, n.watched))
 	return out
 }

@@ -133,6 +133,43 @@ func (p *Plan) JSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+type (
+	jsonChain struct {
+		Schema    string     `json:"schema"`
+		Table     string     `json:"table"`
+		Partition string     `json:"partition"`
+		State     *string    `json:"state"`
+		Chain     []jsonLink `json:"chain"`
+		Left      int        `json:"left"`
+		Fix       *Fix       `json:"fix"`
+	}
+	jsonLink struct {
+		Table     string  `json:"table"`
+		Partition string  `json:"partition"`
+		State     *string `json:"state"`
+		Reason    string  `json:"reason"`
+	}
+)
+
+// JSON is the chain as why/v1. The state of what is no partition is null, and so is the fix where there is nothing to mend.
+func (c *Chain) JSON() ([]byte, error) {
+	out := jsonChain{
+		Schema: "headway.why/v1", Table: c.Table, Partition: c.Axis.ID(c.Partition), State: optional(string(c.State)), Left: c.Left,
+		Chain: []jsonLink{},
+	}
+	for _, l := range c.Links {
+		out.Chain = append(out.Chain, jsonLink{l.Table, l.ID(), optional(string(l.State)), l.Reason})
+	}
+	if c.Fix.Text != "" {
+		fix := c.Fix
+		if fix.Argv == nil {
+			fix.Argv = []string{}
+		}
+		out.Fix = &fix
+	}
+	return json.Marshal(out)
+}
+
 func (b *Blocked) json(out []jsonBlocked) []jsonBlocked {
 	for _, item := range b.Items {
 		one := jsonBlocked{Table: b.Table, Partition: b.Axis.ID(item.Partition), Held: item.Held, Missing: []jsonLack{}, Fix: item.Fix}

@@ -74,13 +74,13 @@ func naiveWindow(w catalog.Window, qa calendar.Axis, expected []calendar.Partiti
 		case catalog.Same:
 			in = place[q] == 0
 		case catalog.Offset:
-			in = offset(pa, p, w.Unit, w.From, w.To, qa).Contains(q)
+			in = pa.Offset(p, w.Unit, w.From, w.To, qa).Contains(q)
 		case catalog.Partitions:
 			in = w.From <= place[q] && place[q] <= w.To
 		case catalog.Since, catalog.PerRows, catalog.PerParts:
 			civil := calendar.Axis{Grain: calendar.Day, Zone: pa.Zone}
 			if w.Within == "" {
-				in = q >= offset(pa, p, calendar.Day, -w.Days, 0, qa).Start && place[q] <= w.To
+				in = q >= pa.Offset(p, calendar.Day, -w.Days, 0, qa).Start && place[q] <= w.To
 				break
 			}
 			start, ok := naiveSeason(days, pa, p)
@@ -136,7 +136,7 @@ func naiveReach(w catalog.Window, qa calendar.Axis, expected []calendar.Partitio
 	case catalog.Same:
 		return side == 0
 	case catalog.Offset:
-		return offset(pa, p, w.Unit, w.From, w.To, qa).Contains(q)
+		return pa.Offset(p, w.Unit, w.From, w.To, qa).Contains(q)
 	case catalog.Partitions:
 		from := false
 		switch {
@@ -151,7 +151,7 @@ func naiveReach(w catalog.Window, qa calendar.Axis, expected []calendar.Partitio
 		return from && upTo(w.To)
 	case catalog.Since, catalog.PerRows, catalog.PerParts:
 		if w.Within == "" {
-			return q >= offset(pa, p, calendar.Day, -w.Days, 0, qa).Start && upTo(w.To)
+			return q >= pa.Offset(p, calendar.Day, -w.Days, 0, qa).Start && upTo(w.To)
 		}
 		civil := calendar.Axis{Grain: calendar.Day, Zone: pa.Zone}
 		start, ok := naiveSeason(days, pa, p)

@@ -106,8 +106,14 @@ func (w *World) judgePart(p *part) {
 		rest[i], w.need[n.id] = w.need[n.id], calendar.Set{}
 	}
 	sweep(p.nodes, rest, func(i int, set calendar.Set) { w.learn(p.nodes[i], set) })
+	// What is left reads itself, in a loop that the catalog should have refused: it is never ready.
 	for i, n := range p.nodes {
-		w.learn(n, rest[i]) // only in a loop that the catalog refuses: what is left reads itself and is judged by what is known
+		for _, s := range n.judged.sets() {
+			*s = s.Minus(rest[i])
+		}
+	}
+	for i, n := range p.nodes {
+		w.learn(n, rest[i])
 	}
 }
 

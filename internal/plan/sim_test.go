@@ -104,7 +104,9 @@ func (s *sim) loop() {
 	back := rapid.IntRange(1, 4).Draw(s.t, "lag")
 	long := rapid.IntRange(0, 3).Draw(s.t, "long")
 	w := catalog.Window{Kind: catalog.Offset, Unit: calendar.Day, From: -back - long, To: -back}
-	if rapid.Bool().Draw(s.t, "counted") {
+	// Offsets in another unit than the grain may lead back to the partition itself.
+	plain := calendar.Axis{Grain: calendar.Day}
+	if rapid.Bool().Draw(s.t, "counted") || last.Axis != plain || reader.Axis != plain {
 		w = catalog.Window{Kind: catalog.Partitions, From: -back - long, To: -back}
 	}
 	in := input(last.Name, w)

@@ -116,12 +116,12 @@ func (s *span) lo(p calendar.Partition, width width) calendar.Partition {
 		if s.shift {
 			return p + s.first
 		}
-		return offset(s.reader, p, s.window.Unit, s.window.From, s.window.To, s.input).Start
+		return s.reader.Offset(p, s.window.Unit, s.window.From, s.window.To, s.input).Start
 	case catalog.Partitions:
 		return s.counted(p, width)
 	case catalog.Since, catalog.PerRows, catalog.PerParts:
 		if s.window.Within == "" {
-			return offset(s.reader, p, calendar.Day, -s.window.Days, 0, s.input).Start
+			return s.reader.Offset(p, calendar.Day, -s.window.Days, 0, s.input).Start
 		}
 		return s.floor(p)
 	}
@@ -161,7 +161,7 @@ func (s *span) hi(p calendar.Partition, width width) calendar.Partition {
 		if s.shift {
 			return p + s.last + 1
 		}
-		return offset(s.reader, p, s.window.Unit, s.window.From, s.window.To, s.input).End
+		return s.reader.Offset(p, s.window.Unit, s.window.From, s.window.To, s.input).End
 	case catalog.Partitions, catalog.Since, catalog.PerRows, catalog.PerParts:
 		return s.through(p, width)
 	}
@@ -198,7 +198,8 @@ func (s *span) at(p calendar.Partition, width width) calendar.Interval {
 func (s *span) tight() bool {
 	switch s.window.Kind {
 	case catalog.Offset:
-		return s.window.Unit == s.reader.Grain
+		// A month before is not so long after March 30 and 31.
+		return s.window.Unit <= s.reader.Grain && !s.gaps()
 	case catalog.Partitions:
 		return s.reader == s.input
 	}
@@ -206,9 +207,15 @@ func (s *span) tight() bool {
 }
 
 // gaps reports whether single partitions within the span may have empty windows: {rows: 3, through: -2, within: {days: 1}} may end before
-// it begins.
+// it begins, and hours that the clock skips have no length.
 func (s *span) gaps() bool {
-	return (s.window.Kind == catalog.PerRows || s.window.Kind == catalog.PerParts) && s.window.Within == ""
+	switch s.window.Kind {
+	case catalog.Offset:
+		return !s.shift && s.reader.Grain == calendar.Hour
+	case catalog.PerRows, catalog.PerParts:
+		return s.window.Within == ""
+	}
+	return false
 }
 
 // upstream appends the windows of the reader's partitions in the set.
