@@ -46,7 +46,7 @@ func (b Backoff) Retry(ctx context.Context, tries int, isPermanent func(error) b
 	}
 	_, err := backoff.Retry(ctx, operation,
 		backoff.WithBackOff(&jittered{Backoff: b}), backoff.WithNotify(notify),
-		backoff.WithMaxTries(uint(max(tries, 1))), //nolint:gosec // it is at least 1
+		backoff.WithMaxTries(uint(max(tries, 1))),
 		backoff.WithMaxElapsedTime(0),
 	)
 	switch {

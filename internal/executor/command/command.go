@@ -133,10 +133,7 @@ func (j *job) stage(ctx context.Context) (*warehouse.Stage, *executor.Report, er
 
 // run runs the command for each range while the store is lent out, and gathers what became of the partitions.
 func (j *job) run(ctx context.Context) (*executor.Report, error) {
-	parts := []calendar.Set{j.task.Set}
-	if !j.atOnce() {
-		parts = ranges(j.task.Set, j.task.Expected)
-	}
+	parts := partsOf(j.task)
 	if err := os.WriteFile(j.report, nil, 0o600); err != nil {
 		return nil, fmt.Errorf("make the report of %s: %w", j.task.Table.Name, err)
 	}
@@ -160,11 +157,6 @@ func (j *job) run(ctx context.Context) (*executor.Report, error) {
 	return j.account(parts, failures, said)
 }
 
-// atOnce reports whether the command takes all dates in one run.
-func (j *job) atOnce() bool {
-	return slices.ContainsFunc(j.task.Table.Command.Args, func(arg string) bool { return strings.Contains(arg, "{dates}") })
-}
-
 // command runs the command for one part of the set.
 func (j *job) command(ctx context.Context, part calendar.Set) error {
 	s := settings(j.task, part)
@@ -172,7 +164,7 @@ func (j *job) command(ctx context.Context, part calendar.Set) error {
 	p := &process{
 		table: j.task.Table.Name,
 		part:  j.task.Target.Axis.FormatSet(part, 3),
-		args:  s.arguments(j.task.Table.Command.Args),
+		args:  s.arguments(j.task.Table.Command.Args, s.token()),
 		env:   slices.Concat(j.parent(), j.own, s.variables()),
 		dir:   j.task.Dir,
 		grace: j.options.Grace,

@@ -184,8 +184,8 @@ func TestUnsetVariable(t *testing.T) {
 	one := task(t, set(5), "echo")
 	one.Table.Command.Env = []catalog.EnvVar{{Name: "KEY", Value: "${NOT_THERE}"}}
 	s := &store{}
-	_, _, _, err := produce(t, s, one, Options{})
-	if !errors.Is(err, executor.ErrPermanent) || !strings.Contains(err.Error(), "${NOT_THERE} is not set") || !strings.Contains(err.Error(), "KEY") {
+	_, report, _, err := produce(t, s, one, Options{})
+	if report != nil || !errors.Is(err, executor.ErrPermanent) || !strings.Contains(err.Error(), "${NOT_THERE} is not set") || !strings.Contains(err.Error(), "KEY") {
 		t.Errorf("got %v", err)
 	}
 	if len(s.did) > 0 {
@@ -216,6 +216,23 @@ func TestArguments(t *testing.T) {
 	_, _, log, err = produce(t, &store{}, task(t, set(5, 6, 9), "echo", "[{dates}]"), Options{})
 	if want := "[2024-01-05,2024-01-06,2024-01-09]\n"; err != nil || log != want {
 		t.Errorf("got %q, %v; want %q", log, err, want)
+	}
+}
+
+func TestLines(t *testing.T) {
+	one := task(t, set(5, 6, 9))
+	one.Expected = set(5, 6, 8, 9)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"job", "{from}", "{to}", "{token}"}, "[[job 2024-01-05 2024-01-06 {token}] [job 2024-01-09 2024-01-09 {token}]]"},
+		{[]string{"job", "{dates}"}, "[[job 2024-01-05,2024-01-06,2024-01-09]]"},
+	} {
+		one.Table.Command.Args = tt.args
+		if got := fmt.Sprint(Lines(one)); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
 	}
 }
 
@@ -275,8 +292,8 @@ func TestExitCodes(t *testing.T) {
 	if errors.Is(err, executor.ErrPermanent) {
 		t.Error("a command that failed may be tried again")
 	}
-	_, _, _, err = produce(t, &store{}, task(t, set(5), "signal", "9"), Options{})
-	if failed, ok = errors.AsType[*ExitError](err); !ok || failed.Code != 137 || failed.Signal != 9 || !strings.Contains(err.Error(), "signal 9") {
+	_, _, log, err = produce(t, &store{}, task(t, set(5), "signal", "9"), Options{})
+	if failed, ok = errors.AsType[*ExitError](err); !ok || failed.Code != 137 || failed.Signal != 9 || log != "" || !strings.Contains(err.Error(), "signal 9") {
 		t.Errorf("got %v", err)
 	}
 }

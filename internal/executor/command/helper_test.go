@@ -19,7 +19,7 @@ const helperVar = "HEADWAY_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperVar) != "" && len(os.Args) > 1 {
-		if program, ok := programs[os.Args[1]]; ok {
+		if program, ok := programs()[os.Args[1]]; ok {
 			program(os.Args[2:])
 			os.Exit(0)
 		}
@@ -27,10 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var programs = map[string]func(args []string){}
-
-func init() {
-	programs = map[string]func([]string){
+func programs() map[string]func(args []string) {
+	return map[string]func([]string){
 		"echo": func(args []string) {
 			for _, a := range args {
 				fmt.Println(a)
@@ -108,6 +106,23 @@ func init() {
 			fmt.Print("no end of line")
 		},
 		"run": supervise,
+		"hang-quiet": func(args []string) {
+			hold(args[0])
+			say()
+			forever()
+		},
+		"graceful-quiet": func(args []string) {
+			heard := make(chan os.Signal, 1)
+			signal.Notify(heard, syscall.SIGTERM)
+			hold(args[0])
+			say()
+			<-heard
+			fmt.Println("tidied up")
+		},
+		"brief-quiet": func([]string) {
+			fmt.Println("a last word")
+			say()
+		},
 	}
 }
 
@@ -126,22 +141,11 @@ func child(program, fifo string, attr *syscall.SysProcAttr) *exec.Cmd {
 	return c
 }
 
-func init() {
-	// The quiet ones say on descriptor 3 that they are ready.
-	say := func() { f := os.NewFile(3, "ready"); fmt.Fprintln(f, "ready"); _ = f.Close() }
-	programs["hang-quiet"] = func(args []string) { hold(args[0]); say(); forever() }
-	programs["graceful-quiet"] = func(args []string) {
-		heard := make(chan os.Signal, 1)
-		signal.Notify(heard, syscall.SIGTERM)
-		hold(args[0])
-		say()
-		<-heard
-		fmt.Println("tidied up")
-	}
-	programs["brief-quiet"] = func(args []string) {
-		fmt.Println("a last word")
-		say()
-	}
+// say tells on descriptor 3 that a program is ready: the quiet ones do.
+func say() {
+	f := os.NewFile(3, "ready")
+	fmt.Fprintln(f, "ready")
+	_ = f.Close()
 }
 
 // hold opens a FIFO for writing and never closes it: who reads it sees its end when all who hold it are dead.

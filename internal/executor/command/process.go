@@ -57,7 +57,7 @@ func (p *process) run(ctx context.Context) error {
 		pumps.Wait()
 		close(silent)
 	}()
-	exit, stuck := p.wait(ctx, cmd.Process.Pid, ended, silent)
+	stuck, exit := p.wait(ctx, cmd.Process.Pid, ended, silent)
 	if !within(p.drain, silent) {
 		p.out.say("something that the command started still holds its output, and is not waited for")
 		streams.close()
@@ -103,13 +103,13 @@ func start(cmd *exec.Cmd) (<-chan error, error) {
 // wait waits for the end of a program, whose process group has its id. When ctx ends the group gets TERM, and after the time of grace KILL.
 // What the program leaves in its group may write its last lines (that is known by the streams) and is then killed. stuck means that even
 // KILL did not end the program in time.
-func (p *process) wait(ctx context.Context, group int, ended <-chan error, silent <-chan struct{}) (exit error, stuck bool) {
+func (p *process) wait(ctx context.Context, group int, ended <-chan error, silent <-chan struct{}) (stuck bool, exit error) {
 	// The group's id cannot be another's by then: ids are given out in turn, and whoever still writes is most likely of the group.
 	defer kill(group, syscall.SIGKILL)
 	select {
 	case exit = <-ended:
 		within(p.drain, silent)
-		return exit, false
+		return false, exit
 	case <-ctx.Done():
 	}
 	p.out.say(fmt.Sprintf("stopping: %v", context.Cause(ctx)))
@@ -122,16 +122,16 @@ func (p *process) wait(ctx context.Context, group int, ended <-chan error, silen
 		case <-silent:
 		case <-grace:
 		}
-		return exit, false
+		return false, exit
 	case <-grace:
 	}
 	p.out.say(fmt.Sprintf("killing: it has not ended within %s", p.grace))
 	kill(group, syscall.SIGKILL)
 	select {
 	case exit = <-ended:
-		return exit, false
+		return false, exit
 	case <-time.After(dying):
-		return nil, true
+		return true, nil
 	}
 }
 

@@ -3,7 +3,6 @@ package command
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -73,6 +72,6 @@ func holder(t *testing.T, path string) int {
 			}
 		}
 	}
-	t.Error(fmt.Sprintf("nobody holds %s", path))
+	t.Errorf("nobody holds %s", path)
 	return 0
 }

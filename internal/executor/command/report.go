@@ -34,15 +34,15 @@ type reportLine struct {
 // readReport reads what a command said about its partitions; the last word on each counts. Partitions of its ranges that are not expected
 // may be named, and are passed over. A file that the command has removed says nothing.
 func readReport(path string, t executor.Task, parts []calendar.Set) (map[calendar.Partition]executor.PartitionReport, error) {
+	r := &reportReader{task: t, parts: parts, said: map[calendar.Partition]executor.PartitionReport{}}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return r.said, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the report of %s: %w", t.Table.Name, err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	r := &reportReader{task: t, parts: parts, said: map[calendar.Partition]executor.PartitionReport{}}
 	lines := bufio.NewReaderSize(f, maxReportLine)
 	for n := 1; ; n++ {
 		text, err := lines.ReadSlice('\n')

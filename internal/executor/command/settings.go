@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,14 @@ func ranges(set, expected calendar.Set) []calendar.Set {
 		out = append(out, calendar.NewSet(open...))
 	}
 	return out
+}
+
+// partsOf gives the sets that a task's command is run for: one for each contiguous range, or all at once where it takes {dates}.
+func partsOf(t executor.Task) []calendar.Set {
+	if slices.ContainsFunc(t.Table.Command.Args, func(arg string) bool { return strings.Contains(arg, "{dates}") }) {
+		return []calendar.Set{t.Set}
+	}
+	return ranges(t.Set, t.Expected)
 }
 
 // A setting is what one run of a command is told.
@@ -61,15 +70,16 @@ func settings(t executor.Task, part calendar.Set) *setting {
 }
 
 // arguments replaces {from} {to} {start} {end} {dates} {token}; any other word in braces is passed as it is.
-func (s *setting) arguments(args []string) []string {
-	r := strings.NewReplacer("{from}", s.from, "{to}", s.to, "{start}", s.start, "{end}", s.end, "{dates}", s.dates,
-		"{token}", strconv.FormatInt(int64(s.task.Token), 10))
+func (s *setting) arguments(args []string, token string) []string {
+	r := strings.NewReplacer("{from}", s.from, "{to}", s.to, "{start}", s.start, "{end}", s.end, "{dates}", s.dates, "{token}", token)
 	out := make([]string, len(args))
 	for i, arg := range args {
 		out[i] = r.Replace(arg)
 	}
 	return out
 }
+
+func (s *setting) token() string { return strconv.FormatInt(int64(s.task.Token), 10) }
 
 // variables are what every command finds in its environment.
 func (s *setting) variables() []string {
@@ -82,7 +92,7 @@ func (s *setting) variables() []string {
 		"HEADWAY_START=" + s.start,
 		"HEADWAY_END=" + s.end,
 		"HEADWAY_PARTITIONS=" + s.dates,
-		"HEADWAY_TOKEN=" + strconv.FormatInt(int64(s.task.Token), 10),
+		"HEADWAY_TOKEN=" + s.token(),
 		"HEADWAY_LEASES=" + s.leases(),
 		"HEADWAY_STAGING_TABLE=" + s.staging,
 		"HEADWAY_REPORT=" + s.report,

@@ -225,8 +225,7 @@ func TestTablesAndCalls(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	table := task().Table
-	none, err := ParseCheck(table, &catalog.Check{ID: "t.unique", Kind: catalog.CheckUnique})
-	if none != nil || err != nil {
+	if none, err := ParseCheck(table, &catalog.Check{ID: "t.unique", Kind: catalog.CheckUnique}); none != nil || err != nil {
 		t.Errorf("a check without a query: %v, %v", none, err)
 	}
 	for kind, c := range map[string]*catalog.Check{
@@ -242,7 +241,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %q, %v", kind, got, err)
 		}
 	}
-	_, err = ParseCheck(table, &catalog.Check{ID: "t.x", Kind: catalog.CheckSQL, Query: "{{stage}}", Pos: catalog.Pos{File: "headway.yaml", Line: 9, Column: 3}})
+	_, err := ParseCheck(table, &catalog.Check{ID: "t.x", Kind: catalog.CheckSQL, Query: "{{stage}}", Pos: catalog.Pos{File: "headway.yaml", Line: 9, Column: 3}})
 	if err == nil || !strings.Contains(err.Error(), "headway.yaml:9:3") || !strings.Contains(err.Error(), "did you mean {{staged}}?") {
 		t.Errorf("got %v", err)
 	}
