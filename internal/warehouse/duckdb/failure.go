@@ -1,0 +1,141 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	duck "github.com/duckdb/duckdb-go/v2"
+
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// failed says what was being done when err came. Errors of the contract and of the context pass through.
+func (w *Warehouse) failed(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && (isInterrupted(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return fmt.Errorf("%s: %w", what, cause)
+	}
+	if isContract(err) {
+		return err
+	}
+	if next := remedy(err, w.path); next != "" {
+		return fmt.Errorf("%s: %w: %s", what, err, next)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// isContract reports whether the error is one that callers branch on: it says all there is to say.
+func isContract(err error) bool {
+	var (
+		foreign  *warehouse.ForeignLedgerError
+		fenced   *warehouse.FencedError
+		outside  *warehouse.OutsideError
+		mismatch *warehouse.MismatchError
+		schema   *warehouse.SchemaError
+		source   *warehouse.SourceError
+		locked   *warehouse.LockedError
+	)
+	return errors.As(err, &foreign) || errors.As(err, &fenced) || errors.As(err, &outside) || errors.As(err, &mismatch) ||
+		errors.As(err, &schema) || errors.As(err, &source) || errors.As(err, &locked) || errors.Is(err, ErrClosed)
+}
+
+func kind(err error) duck.ErrorType {
+	var e *duck.Error
+	if errors.As(err, &e) {
+		return e.Type
+	}
+	return duck.ErrorTypeInvalid
+}
+
+func isInterrupted(err error) bool { return kind(err) == duck.ErrorTypeInterrupt }
+
+// isFatal reports whether the engine can no longer be used.
+func isFatal(err error) bool {
+	k := kind(err)
+	return k == duck.ErrorTypeFatal || k == duck.ErrorTypeInternal
+}
+
+func noTransaction(err error) bool { return kind(err) == duck.ErrorTypeTransaction }
+
+// remedy is what to do about failures that are not the query's.
+func remedy(err error, path string) string {
+	msg := err.Error()
+	switch {
+	case strings.Contains(msg, "No space left on device"), strings.Contains(msg, "Disk quota exceeded"), strings.Contains(msg, "File too large"):
+		return "make room where " + path + " lies and run again; nothing of this was published"
+	case strings.Contains(msg, "read-only mode"), strings.Contains(msg, "Read-only file system"), strings.Contains(msg, "Permission denied"):
+		return "allow writing to " + path + " and its folder"
+	case kind(err) == duck.ErrorTypeOutOfMemory:
+		return "compute fewer partitions at once (batch: {size: ...}) or give the engine more memory"
+	case strings.Contains(msg, "not a valid DuckDB database file"), kind(err) == duck.ErrorTypeSerialization, strings.Contains(msg, "Corrupt"):
+		return "the file is damaged, or not a DuckDB file: put a copy of it back, or move it away"
+	}
+	return ""
+}
+
+func isLocked(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Could not set lock on file")
+}
+
+var holderPID = regexp.MustCompile(`\(PID (\d+)\)`)
+
+// unopened is why the file could not be opened.
+func (w *Warehouse) unopened(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if isLocked(err) {
+		locked := &warehouse.LockedError{Path: w.path}
+		if m := holderPID.FindStringSubmatch(err.Error()); m != nil {
+			locked.Holder = holder(m[1])
+		}
+		return locked
+	}
+	return w.failed(ctx, "open "+w.path, err)
+}
+
+// holder names a process by its pid and command line.
+func holder(pid string) string {
+	who := "pid " + pid
+	if n, err := strconv.Atoi(pid); err == nil && n == os.Getpid() {
+		who += " (this process)"
+	}
+	line, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	if err != nil || len(line) == 0 {
+		return who
+	}
+	command := strings.TrimSpace(strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " "))
+	return who + ", " + shorten(command)
+}
+
+var errorLine = regexp.MustCompile(`(?m)^LINE (\d+): `)
+
+// ofQuery takes away what stands around a query that was run: lines before it, so that LINE counts as people wrote it.
+func ofQuery(err error, before int) error {
+	var e *duck.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	msg := errorLine.ReplaceAllStringFunc(e.Msg, func(found string) string {
+		n, convErr := strconv.Atoi(found[len("LINE ") : len(found)-len(": ")])
+		if convErr != nil || n <= before {
+			return found
+		}
+		return fmt.Sprintf("LINE %d: ", n-before)
+	})
+	return &duck.Error{Type: e.Type, Msg: msg}
+}
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > maxExampleLength {
+		return string(r[:maxExampleLength]) + "…"
+	}
+	return s
+}

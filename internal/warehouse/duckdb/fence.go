@@ -1,0 +1,163 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/warehouse"
+)
+
+// prepare makes Headway's own relations in a catalog.
+func prepare(catalog string) []string {
+	own := name(catalog) + "." + name(headway)
+	return []string{
+		"CREATE SCHEMA IF NOT EXISTS " + own,
+		"CREATE SCHEMA IF NOT EXISTS " + name(catalog) + "." + name(stages),
+		"CREATE TABLE IF NOT EXISTS " + own + ".ledger (id VARCHAR NOT NULL, since TIMESTAMPTZ NOT NULL)",
+		"CREATE TABLE IF NOT EXISTS " + own + `.fence (table_key VARCHAR NOT NULL, "partition" BIGINT NOT NULL, token BIGINT NOT NULL, ` +
+			`PRIMARY KEY (table_key, "partition"))`,
+		"CREATE TABLE IF NOT EXISTS " + own + `.marker (table_key VARCHAR NOT NULL, "partition" BIGINT NOT NULL, attempt VARCHAR NOT NULL, ` +
+			"token BIGINT NOT NULL, version VARCHAR NOT NULL, row_count BIGINT NOT NULL, fingerprint VARCHAR NOT NULL, replaced VARCHAR NOT NULL, " +
+			`"at" TIMESTAMPTZ NOT NULL)`,
+		sourceTable(catalog),
+	}
+}
+
+func sourceTable(catalog string) string {
+	return "CREATE TABLE IF NOT EXISTS " + relation{headway, "source"}.in(catalog) +
+		" (relation VARCHAR PRIMARY KEY, copy VARCHAR NOT NULL, version VARCHAR NOT NULL, state VARCHAR NOT NULL)"
+}
+
+// own is the full name of one of Headway's relations.
+func (w *Warehouse) own(table string) string { return relation{headway, table}.in(w.catalog) }
+
+// Claim makes the ledger the one that coordinates here, or finds that it does.
+func (w *Warehouse) Claim(ctx context.Context, ledger string) (map[string]history.Token, error) {
+	floors := map[string]history.Token{}
+	done, err := w.lockPublishing(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("claim %s: %w", w.location, err)
+	}
+	defer done()
+	err = w.use(ctx, "claim "+w.location, func(c *conn) error {
+		if !c.ready {
+			return nil // nothing was ever written here, and nothing will be now
+		}
+		var id string
+		var since time.Time
+		err := c.c.QueryRowContext(ctx, "SELECT id, since FROM "+w.own("ledger")).Scan(&id, &since)
+		switch {
+		case err == nil && id != ledger:
+			return &warehouse.ForeignLedgerError{Location: w.location, Ledger: id, Since: since.UTC().Format(time.RFC3339)}
+		case err == sql.ErrNoRows && !w.opts.ReadOnly: //nolint:errorlint // database/sql returns it as it is
+			if _, err := c.exec(ctx, "INSERT INTO "+w.own("ledger")+" VALUES (?, now())", ledger); err != nil {
+				return err
+			}
+		case err != nil && err != sql.ErrNoRows: //nolint:errorlint // as above
+			return err
+		}
+		return c.rows(ctx, "SELECT table_key, max(token) FROM "+w.own("fence")+" GROUP BY table_key", func(r *sql.Rows) error {
+			var key string
+			var token int64
+			if err := r.Scan(&key, &token); err != nil {
+				return err
+			}
+			floors[key] = history.Token(token)
+			return nil
+		})
+	})
+	return floors, err
+}
+
+// Raise puts the fence over all partitions of the set in one statement, or over none.
+func (w *Warehouse) Raise(ctx context.Context, table string, set calendar.Set, token history.Token) error {
+	if set.Empty() {
+		return nil
+	}
+	done, err := w.lockPublishing(ctx)
+	if err != nil {
+		return fmt.Errorf("raise the fence of %s: %w", table, err)
+	}
+	defer done()
+	return w.use(ctx, "raise the fence of "+table, func(c *conn) error {
+		_, err := c.transact(ctx, func() error {
+			n, err := c.exec(ctx, fmt.Sprintf(`INSERT INTO %s AS f (table_key, "partition", token) SELECT %s, p, %d FROM %s `+
+				"ON CONFLICT DO UPDATE SET token = excluded.token WHERE f.token <= excluded.token", w.own("fence"), text(table), token, members(set)))
+			if err != nil {
+				return err
+			}
+			if n != int64(set.Count()) {
+				return c.fenced(ctx, table, set, token, func(stands history.Token) bool { return stands <= token })
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// demand refuses unless the fence of every partition of the set is the token. It writes the rows it looks at, so that a transaction
+// that raises them at the same time conflicts with this one.
+func (c *conn) demand(ctx context.Context, table string, set calendar.Set, token history.Token) error {
+	n, err := c.exec(ctx, fmt.Sprintf(`UPDATE %s SET token = token WHERE table_key = %s AND token = %d AND "partition" IN (SELECT p FROM %s)`,
+		c.w.own("fence"), text(table), token, members(set)))
+	if err != nil {
+		return err
+	}
+	if n != int64(set.Count()) {
+		return c.fenced(ctx, table, set, token, func(stands history.Token) bool { return stands == token })
+	}
+	return nil
+}
+
+// fenced is the error that names the partitions of the set whose fence is not as allowed, or is not there.
+func (c *conn) fenced(ctx context.Context, table string, set calendar.Set, token history.Token, allowed func(stands history.Token) bool) error {
+	e := &warehouse.FencedError{Table: table, Token: token}
+	var fine []calendar.Partition
+	err := c.rows(ctx, fmt.Sprintf(`SELECT "partition", token FROM %s WHERE table_key = %s AND "partition" IN (SELECT p FROM %s)`,
+		c.w.own("fence"), text(table), members(set)), func(r *sql.Rows) error {
+		var p, stands int64
+		if err := r.Scan(&p, &stands); err != nil {
+			return err
+		}
+		e.Highest = max(e.Highest, history.Token(stands))
+		if allowed(history.Token(stands)) {
+			fine = append(fine, calendar.Partition(p))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.Fenced = set.Minus(calendar.Of(fine...))
+	return e
+}
+
+// Markers gives the newest marker of each partition of the set that has one, in order.
+func (w *Warehouse) Markers(ctx context.Context, table string, set calendar.Set) ([]warehouse.Marker, error) {
+	var out []warehouse.Marker
+	if set.Empty() {
+		return nil, nil
+	}
+	cut := cutter{axis: calendar.Axis{Grain: calendar.Day}, kind: number, column: name("partition")}
+	err := w.use(ctx, "read the markers of "+table, func(c *conn) error {
+		if !c.ready {
+			return nil
+		}
+		return c.rows(ctx, fmt.Sprintf(`SELECT "partition", attempt, token, version, row_count, fingerprint, replaced, "at" FROM %s `+
+			`WHERE table_key = %s AND %s QUALIFY row_number() OVER (PARTITION BY "partition" ORDER BY token DESC, "at" DESC) = 1 ORDER BY "partition"`,
+			w.own("marker"), text(table), cut.filter(set)), func(r *sql.Rows) error {
+			m := warehouse.Marker{Table: table}
+			if err := r.Scan(&m.Partition, &m.Attempt, &m.Token, &m.Version, &m.Rows, &m.Fingerprint, &m.Replaced, &m.At); err != nil {
+				return err
+			}
+			m.At = m.At.UTC()
+			out = append(out, m)
+			return nil
+		})
+	})
+	return out, err
+}
