@@ -47,6 +47,10 @@ var layers = map[string]layer{
 	"internal/warehouse": {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/executor":  {imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse"}},
 
+	"internal/ledger/sqlite": {
+		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
+		modules: []string{"modernc.org/sqlite", "github.com/pressly/goose"},
+	},
 	"internal/warehouse/duckdb": {
 		imports: []string{"internal/calendar", "internal/history", "internal/warehouse"},
 		modules: []string{"github.com/duckdb/duckdb-go", "golang.org/x/sync"},
@@ -96,6 +100,9 @@ var layers = map[string]layer{
 	"examples/nba": {
 		tests: []string{"internal/league", "github.com/duckdb/duckdb-go", "github.com/goccy/go-yaml"}, // they run the SQL
 	},
+
+	// The benchmarks drive everything, and the peers they are measured against.
+	"bench": {any: true},
 
 	// This package is nothing but tests.
 	"internal/deptest": {},
