@@ -133,15 +133,12 @@ func (r *Run) halt(s Stop) {
 	r.drop(func(set calendar.Set) Result { return Result{Stopped: set, Cause: s.Cause, Reason: s.Reason} })
 }
 
-// drop ends every chunk that has not started.
+// drop ends every chunk that has not started. The queue may keep them: nothing starts any more.
 func (r *Run) drop(as func(calendar.Set) Result) {
 	for i := range r.chunks {
 		n := &r.chunks[i]
 		if n.state != ChunkWaiting && n.state != ChunkReady {
 			continue
-		}
-		if n.state == ChunkReady {
-			r.queue.remove(n)
 		}
 		result := as(n.Set)
 		r.close(n, &result)

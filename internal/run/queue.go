@@ -64,12 +64,6 @@ func (q *queue) push(n *node) {
 	n.lane.settle()
 }
 
-// remove takes a ready chunk out of its lane.
-func (q *queue) remove(n *node) {
-	heap.Remove(&n.lane.ready, n.slot)
-	n.lane.settle()
-}
-
 // start takes a ready chunk out of its lane and counts it. It refuses what the limits do not admit.
 func (q *queue) start(n *node) error {
 	l := n.lane
@@ -84,7 +78,8 @@ func (q *queue) start(n *node) error {
 	q.running++
 	l.house.running++
 	l.running++
-	q.remove(n)
+	heap.Remove(&l.ready, n.slot)
+	l.settle()
 	return nil
 }
 

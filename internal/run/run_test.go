@@ -307,6 +307,36 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// TestResultMustAddUp: every partition once, and nothing else.
+func TestResultMustAddUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		result Result
+		want   string
+	}{
+		"missing":    {Result{Published: set(0, 1)}, "of 2 partitions 1 are not accounted for"},
+		"outside":    {Result{Published: set(0, 3)}, "1 are that do not belong"},
+		"twice":      {Result{Published: set(0, 2), Failed: set(1, 2)}, "1 partitions are accounted for more than once"},
+		"unchanged":  {Result{Published: set(0, 1), Skipped: set(1, 2), Unchanged: set(0, 2)}, "1 partitions are called unchanged"},
+		"odd cause":  {Result{Failed: set(0, 2), Cause: "weather"}, "not a cause"},
+		"nothing":    {Result{}, "of 2 partitions 2 are not accounted for"},
+		"note twice": {Result{Blocked: set(0, 2), Skipped: set(0, 1)}, "more than once"},
+	} {
+		r := fresh(t, pair(), Limits{Overall: 1})
+		e := Event{Kind: Finished, Chunk: 1, Result: &tt.result}
+		if name == "note twice" {
+			e = Event{Kind: Noted, Table: "a", Result: &tt.result}
+		}
+		must(t, r, Event{Kind: RunStarted}, Event{Kind: Started, Chunk: 1})
+		before := digest(r)
+		if err := r.Apply(e); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+		if digest(r) != before {
+			t.Errorf("%s: was refused, and changed the run", name)
+		}
+	}
+}
+
 func TestSummaries(t *testing.T) {
 	r := fresh(t, pair(), Limits{Overall: 1})
 	must(t, r, Event{Kind: Noted, Table: "z", LeftTo: "r9", Result: &Result{Blocked: set(5, 7), Cause: CauseConflict, Reason: "r9 has it"}},

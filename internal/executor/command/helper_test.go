@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // helperVar makes the test's binary one of the programs below.
@@ -64,11 +65,10 @@ func programs() map[string]func(args []string) {
 		"hang": func(args []string) { hold(args[0]); fmt.Println("ready"); forever() },
 		// stubborn FIFO: the same, and does not mind TERM.
 		"stubborn": func(args []string) { signal.Ignore(syscall.SIGTERM); hold(args[0]); fmt.Println("ready"); forever() },
-		// suspended FIFO: the same, and suspends itself, so that only CONT lets it hear TERM.
-		"suspended": func(args []string) {
+		// suspendable FIFO: the same, and says who it is, so that the test can suspend it: then only CONT lets it hear TERM.
+		"suspendable": func(args []string) {
 			hold(args[0])
-			fmt.Println("ready")
-			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			fmt.Println("ready", os.Getpid())
 			forever()
 		},
 		// graceful FIFO: ends by itself after TERM, with a last word.
@@ -117,14 +117,19 @@ func programs() map[string]func(args []string) {
 			hold(args[0])
 			say()
 			<-heard
+			<-time.After(busy)
 			fmt.Println("tidied up")
 		},
 		"brief-quiet": func([]string) {
-			fmt.Println("a last word")
 			say()
+			<-time.After(busy)
+			fmt.Println("a last word")
 		},
 	}
 }
+
+// busy is how long a program takes for its last words: enough to be killed meanwhile, by an executor that does not wait for it.
+const busy = 200 * time.Millisecond
 
 // child starts a program of the list that shares this one's output, and waits until it says that it is ready.
 func child(program, fifo string, attr *syscall.SysProcAttr) *exec.Cmd {

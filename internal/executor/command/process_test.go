@@ -51,7 +51,7 @@ func (l *leash) dead(t *testing.T) {
 	}
 }
 
-// stopped runs a task, ends its context when the program says that it is ready, and gives the log and the error.
+// stopped runs a task, ends its context when the program says that it is ready (and suspends one that says its number), and gives the log and the error.
 func stopped(t *testing.T, one executor.Task, o Options) (string, error) {
 	t.Helper()
 	e, err := New(one.Table, &store{}, o)
@@ -71,8 +71,15 @@ func stopped(t *testing.T, one executor.Task, o Options) (string, error) {
 	var log []string
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		log = append(log, lines.Text())
-		if lines.Text() == "ready" {
+		line, pid, _ := strings.Cut(lines.Text(), "ready ")
+		if pid != "" {
+			line = "ready"
+			if err := syscall.Kill(number(pid), syscall.SIGSTOP); err != nil {
+				t.Error(err)
+			}
+		}
+		log = append(log, line)
+		if line == "ready" {
 			cancel(errLost)
 		}
 	}
@@ -91,7 +98,7 @@ func TestStopped(t *testing.T) {
 		{[]string{"hang"}, time.Minute, "ready\nheadway: stopping: the lease is lost", ""},
 		{[]string{"graceful"}, time.Minute, "ready\nheadway: stopping: the lease is lost\ntidied up\nterminated", "terminated"},
 		{[]string{"stubborn"}, 50 * time.Millisecond, "ready\nheadway: stopping: the lease is lost\nheadway: killing: it has not ended within 50ms", ""},
-		{[]string{"suspended"}, time.Minute, "ready\nheadway: stopping: the lease is lost", ""},
+		{[]string{"suspendable"}, time.Minute, "ready\nheadway: stopping: the lease is lost", ""},
 		// A shell dies at once of TERM; what it started has the rest of the time of grace.
 		{[]string{"waiter", "hang"}, time.Minute, "ready\nheadway: stopping: the lease is lost", ""},
 		{[]string{"waiter", "graceful"}, time.Minute, "ready\nheadway: stopping: the lease is lost\ntidied up", ""},
