@@ -58,15 +58,15 @@ func BenchmarkAxis(b *testing.B) {
 		name string
 		op   func()
 	}{
-		{"offset day day", func() { day.Offset(d, Day, -7, -1, day) }},
-		{"offset day month", func() { day.Offset(d, Day, -7, -1, month) }},
-		{"offset month day", func() { month.Offset(mo, Day, -7, 0, day) }},
+		{"offset day to day", func() { day.Offset(d, Day, -7, -1, day) }},
+		{"offset day to month", func() { day.Offset(d, Day, -7, -1, month) }},
+		{"offset month to day", func() { month.Offset(mo, Day, -7, 0, day) }},
 		{"offset day by months", func() { day.Offset(d, Month, -1, -1, day) }},
-		{"offset month month", func() { month.Offset(mo, Month, -3, -1, month) }},
-		{"offset hour hour", func() { hour.Offset(h, Hour, -7, -1, hour) }},
+		{"offset month to month", func() { month.Offset(mo, Month, -3, -1, month) }},
+		{"offset hour to hour", func() { hour.Offset(h, Hour, -7, -1, hour) }},
 		{"offset hour by days", func() { hour.Offset(h, Day, -7, -1, hour) }},
-		{"offset day hour", func() { day.Offset(d, Day, -7, -1, hour) }},
-		{"offset day other zone", func() { day.Offset(d, Day, -7, -1, berlin) }},
+		{"offset day to hour", func() { day.Offset(d, Day, -7, -1, hour) }},
+		{"offset day to another zone", func() { day.Offset(d, Day, -7, -1, berlin) }},
 		{"convert day month", func() { day.Convert(Interval{d, d + 100}, month) }},
 		{"convert day hour", func() { day.Convert(Interval{d, d + 100}, hour) }},
 		{"start", func() { day.Start(d) }},

@@ -8,7 +8,8 @@ import (
 // A Date is a civil date: days since 1970-01-01 in the proleptic Gregorian calendar, with no zone.
 type Date int64
 
-// DateOf is the number of a civil date. The month is one of the twelve; days run on: January 32 is February 1. (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil).
+// DateOf is the number of a civil date. The month is one of the twelve; days run on: January 32 is February 1. (Howard Hinnant,
+// "chrono-Compatible Low-Level Date Algorithms", days_from_civil.)
 func DateOf(y int, m time.Month, d int) Date {
 	yy, mm := int64(y), int64(m)
 	if mm <= 2 {

@@ -72,8 +72,8 @@ func FuzzParseRange(f *testing.F) {
 			checkMessage(t, err)
 			iv = m.Aligned
 			from, to = m.Suggest()
-			if again, err := a.ParseRange(from, to, now); err != nil || again != iv {
-				t.Fatalf("%v: %v: the suggestion is read as %v, %v", a, m, again, err)
+			if again, errAgain := a.ParseRange(from, to, now); errAgain != nil || again != iv {
+				t.Fatalf("%v: %v: the suggestion is read as %v, %v", a, m, again, errAgain)
 			}
 		case err != nil:
 			checkMessage(t, err)

@@ -175,6 +175,30 @@ func TestOffsetNeverFalls(t *testing.T) {
 	})
 }
 
+func TestOffsetNeverFallsWhereClocksChange(t *testing.T) {
+	offsets := [][2]int{{0, 0}, {-1, -1}, {1, 1}, {-7, -1}}
+	for _, m := range moments {
+		for _, a := range axesOf(m.zone) {
+			first, end := a.At(m.at.Add(-4*24*time.Hour)), a.At(m.at.Add(36*24*time.Hour))
+			for _, input := range append(axesOf(m.zone), Axis{Hour, ""}) {
+				for _, unit := range []Grain{Hour, Day, Month} {
+					for _, n := range offsets {
+						last := a.Offset(first, unit, n[0], n[1], input)
+						for p := first + 1; p < end; p++ {
+							next := a.Offset(p, unit, n[0], n[1], input)
+							if next.Start < last.Start || next.End < last.End {
+								t.Fatalf("%v, %s: %ss %d to %d: %s gives %s, and then %s gives %s", a, m.why, unit, n[0], n[1],
+									a.ID(p-1), input.FormatRange(last), a.ID(p), input.FormatRange(next))
+							}
+							last = next
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // Far from any change of the clock, an hour moved by days or months is the hour of the same name.
 func TestHoursMovedByDaysKeepTheirName(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -30,6 +30,8 @@ func TestParse(t *testing.T) {
 		{newYork[Day], "9999-12-31", "9999-12-31", ""},
 		{newYork[Day], "2024-02-29", "2024-02-29", ""},
 		{newYork[Day], "2023-02-29", "", "February 2023 has the days 1 to 28"},
+		{newYork[Day], "2000-02-29", "2000-02-29", ""},
+		{newYork[Day], "1900-02-29", "", "February 1900 has the days 1 to 28"},
 		{newYork[Day], "2024-04-31", "", "April 2024 has the days 1 to 30"},
 		{newYork[Day], "2024-04-00", "", "April 2024 has the days 1 to 30"},
 		{newYork[Day], "2024-01", "", "of grain month, and the partitions here are of grain day: write it like 2024-01-05"},
@@ -182,7 +184,7 @@ func TestParseBound(t *testing.T) {
 			case !refused && (err != nil || c.a.ID(p) != want):
 				t.Errorf("%v: %s %q is %s, error %v; want %s", c.a, side, c.text, c.a.ID(p), err, want)
 			}
-			if m := (*MisalignedError)(nil); errors.As(err, &m) != (refused && strings.HasSuffix(part, ",")) {
+			if _, ok := errors.AsType[*MisalignedError](err); ok != (refused && strings.HasSuffix(part, ",")) {
 				t.Errorf("%v: %s %q: %v is of the wrong type", c.a, side, c.text, err)
 			}
 		}
@@ -222,6 +224,7 @@ func TestParseRange(t *testing.T) {
 		{Whole(), "", "", "all", ""},
 		{Whole(), "all", "all", "all", ""},
 		{Whole(), "", "today", "", "takes no range"},
+		{Axis{Hour, "Asia/Kolkata"}, "0001-01-01", "", "", "years begin with 0001"}, // its first hour began in the year before
 	} {
 		iv, err := c.a.ParseRange(c.from, c.to, now)
 		switch {
@@ -242,8 +245,7 @@ func TestTheSuggestionIsAligned(t *testing.T) {
 		}
 		from, to := bound("from"), bound("to")
 		iv, err := a.ParseRange(from, to, now)
-		var m *MisalignedError
-		if errors.As(err, &m) {
+		if m, ok := errors.AsType[*MisalignedError](err); ok {
 			iv = m.Aligned
 			from, to = m.Suggest()
 			if again, errAgain := a.ParseRange(from, to, now); errAgain != nil || again != iv {

@@ -32,12 +32,10 @@ func FirstOf(pd Period, expected *Index, n int, axis Axis) Set {
 	if n < 1 {
 		return Set{}
 	}
-	var parts []Set
+	count := min(n, expected.Len()) // so that adding to it cannot overflow
+	parts := make([]Set, 0, len(pd.Intervals))
 	for _, iv := range pd.On(axis) {
-		first := expected.Rank(iv.Start)
-		if n < expected.Len()-first {
-			iv.End = min(iv.End, expected.Select(first+n))
-		}
+		iv.End = min(iv.End, expected.Select(expected.Rank(iv.Start)+count))
 		parts = append(parts, expected.Set().Within(iv))
 	}
 	return UnionAll(parts...)

@@ -33,8 +33,10 @@ func lookUp(name string) (*zone, error) {
 	if name == "" {
 		return utc, nil
 	}
-	if z, ok := zones.Load(name); ok {
-		return z.(*zone), nil
+	if v, ok := zones.Load(name); ok {
+		if z, ok := v.(*zone); ok {
+			return z, nil
+		}
 	}
 	// Beside "Local", a machine's zone folder may hold copies of its own zone, and a second tree that counts leap seconds.
 	if name == "Local" || name == "localtime" || name == "posixrules" || strings.HasPrefix(name, "posix/") || strings.HasPrefix(name, "right/") {
@@ -83,7 +85,8 @@ func CheckAxis(a Axis) error {
 	return nil
 }
 
-// A stretch is a run of seconds [start, end) of Unix time over which a zone's clock is the same number of seconds ahead of UTC.
+// A stretch is a run of seconds [start, end) of Unix time over which a zone's clock is the same number of seconds ahead of UTC. It need
+// not be the longest.
 type stretch struct{ start, end, offset int64 }
 
 func stretchAt(sec int64, loc *time.Location) stretch {
@@ -101,7 +104,7 @@ func stretchAt(sec int64, loc *time.Location) stretch {
 	if !end.IsZero() {
 		s.end = end.Unix()
 		// Where a rule and no table says when clocks change, package time ends each year's last stretch after 365 days: on the last
-		// day of a leap year that is over. Nothing changes before the day ends.
+		// day of a leap year that is over. Nothing changes before the day ends. (So neighbouring stretches may be alike, and overlap.)
 		if s.end <= sec {
 			s.end = (floorDiv(sec, 86400) + 1) * 86400
 		}
@@ -130,8 +133,9 @@ func highestShown(sec int64, loc *time.Location) int64 {
 	s := stretchAt(sec, loc)
 	high := sec + s.offset
 	for s.start > sec-2*maxOffset { // a stretch that ended before cannot have shown more
-		s = stretchAt(s.start-1, loc)
-		high = max(high, s.end-1+s.offset)
+		last := s.start - 1
+		s = stretchAt(last, loc)
+		high = max(high, last+s.offset)
 	}
 	return high
 }
@@ -141,8 +145,9 @@ func lowestToShow(sec int64, loc *time.Location) int64 {
 	s := stretchAt(sec, loc)
 	low := sec + s.offset
 	for s.end < sec+2*maxOffset {
-		s = stretchAt(s.end, loc)
-		low = min(low, s.start+s.offset)
+		first := s.end
+		s = stretchAt(first, loc)
+		low = min(low, first+s.offset)
 	}
 	return low
 }
