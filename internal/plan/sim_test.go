@@ -27,13 +27,15 @@ type sim struct {
 var simEpoch = time.Date(2024, 2, 10, 0, 0, 0, 0, time.UTC)
 
 // Days of the sim lie around the end of a month, so that months have neighbours.
-func simDay(n int) calendar.Partition { return calendar.Partition(calendar.DateOf(2024, 1, 20)) + calendar.Partition(n) }
+func simDay(n int) calendar.Partition {
+	return calendar.Partition(calendar.DateOf(2024, 1, 20)) + calendar.Partition(n)
+}
 
 const simDays = 26
 
 func newSim(t *rapid.T) *sim {
 	s := &sim{
-		t: t, in: newBench().in, events: map[string][]event{}, content: map[string]map[calendar.Partition]int{},
+		t: t, in: newBuilder().in, events: map[string][]event{}, content: map[string]map[calendar.Partition]int{},
 		reads: map[string]map[calendar.Partition]*record{}, named: map[string]calendar.Set{},
 	}
 	s.in.Seq = 1

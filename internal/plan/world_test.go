@@ -2,32 +2,27 @@ package plan
 
 import (
 	"testing"
-	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/history"
 )
 
-func civilDay(y, m, d int) calendar.Partition {
-	return calendar.Partition(calendar.DateOf(y, time.Month(m), d))
-}
-
-// A bench is a world under construction, for tests: days 0 to 30 unless said otherwise, all expected and logged at clock 1.
-type bench struct {
+// A builder is a world under construction, for tests: tables of days, with their calendars logged long ago, at clock 100.
+type builder struct {
 	tables []*catalog.Table
 	in     Inputs
 }
 
-func newBench() *bench {
-	return &bench{in: Inputs{
+func newBuilder() *builder {
+	return &builder{in: Inputs{
 		Expected: map[string]calendar.Set{}, Periods: map[string][]calendar.Interval{}, PeriodChanges: map[string][]history.PeriodChange{},
 		Tables: map[string]*history.Table{}, Versions: map[string]string{}, CheckVersions: map[string]string{}, Seq: 100,
 	}}
 }
 
-func (b *bench) table(t *catalog.Table, expected calendar.Set, segs ...history.Segment) *catalog.Table {
-	if t.Axis.Grain == calendar.None && t.Name != "" && !expected.Equal(calendar.Of(0)) {
+func (b *builder) table(t *catalog.Table, expected calendar.Set, segs ...history.Segment) *catalog.Table {
+	if t.Axis.Grain == calendar.None {
 		t.Axis.Grain = calendar.Day
 	}
 	b.tables = append(b.tables, t)
@@ -39,11 +34,11 @@ func (b *bench) table(t *catalog.Table, expected calendar.Set, segs ...history.S
 	return t
 }
 
-func (b *bench) source(name string, expected calendar.Set, segs ...history.Segment) {
-	b.table(&catalog.Table{Name: name, Source: &catalog.Source{}}, expected, segs...)
+func (b *builder) source(name string, expected calendar.Set, segs ...history.Segment) *catalog.Table {
+	return b.table(&catalog.Table{Name: name, Source: &catalog.Source{}}, expected, segs...)
 }
 
-func (b *bench) world() *World {
+func (b *builder) world() *World {
 	g, err := catalog.NewGraph(&catalog.Project{Tables: b.tables})
 	if err != nil {
 		panic(err)
@@ -75,7 +70,7 @@ func wantSet(t *testing.T, what string, got, want calendar.Set) {
 }
 
 func TestFreshDownToTheSources(t *testing.T) {
-	b := newBench()
+	b := newBuilder()
 	b.source("raw", calendar.Range(0, 10), seg(0, 5, 0, 3), seg(6, 10, 0, 3))
 	b.table(&catalog.Table{Name: "a", Inputs: []*catalog.Input{input("raw", same)}}, calendar.Range(0, 10), seg(0, 10, 4, 5))
 	b.table(&catalog.Table{Name: "b", Inputs: []*catalog.Input{input("a", days(-2, -1))}}, calendar.Range(0, 10), seg(0, 10, 6, 7))
@@ -87,7 +82,7 @@ func TestFreshDownToTheSources(t *testing.T) {
 }
 
 func TestChangeMakesItsWindowsStale(t *testing.T) {
-	b := newBench()
+	b := newBuilder()
 	b.source("raw", calendar.Range(0, 10), seg(0, 5, 0, 3), seg(5, 6, 0, 9), seg(6, 10, 0, 3))
 	b.table(&catalog.Table{Name: "a", Inputs: []*catalog.Input{input("raw", days(-2, 0))}}, calendar.Range(0, 10), seg(0, 10, 4, 5))
 	w := b.world()

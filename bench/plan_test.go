@@ -1,0 +1,132 @@
+// Package bench measures what the design promises.
+package bench
+
+import (
+	"fmt"
+	"math/rand"
+	"testing"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/plan"
+)
+
+// The size that planning is promised for.
+const (
+	planTables = 1000
+	planDays   = 3650
+	planRoots  = 10
+)
+
+// planCatalog draws 1,000 tables in layers, of which the first hundred are sources; the others read one to four earlier ones, the same
+// day or up to 29 days back: 2,472 edges or about.
+func planCatalog(rng *rand.Rand) (*catalog.Graph, int) {
+	var tables []*catalog.Table
+	edges := 0
+	for i := range planTables {
+		t := &catalog.Table{Name: fmt.Sprintf("t%03d", i), Axis: calendar.Axis{Grain: calendar.Day}}
+		if i < planTables/10 {
+			t.Source = &catalog.Source{}
+		} else {
+			for k := range 1 + rng.Intn(4) + rng.Intn(2)*rng.Intn(2) {
+				window := catalog.Window{Kind: catalog.Same}
+				if k > 0 {
+					window = catalog.Window{Kind: catalog.Offset, Unit: calendar.Day, From: -1 - rng.Intn(28), To: -rng.Intn(2)}
+				}
+				read := tables[max(0, i-1-rng.Intn(planTables/5))]
+				t.Inputs = append(t.Inputs, &catalog.Input{Table: read.Name, Windows: []catalog.Window{window}, Complete: 1, Restates: true})
+				edges++
+			}
+		}
+		tables = append(tables, t)
+	}
+	g, err := catalog.NewGraph(&catalog.Project{Tables: tables})
+	if err != nil {
+		panic(err)
+	}
+	return g, edges
+}
+
+// planInputs is a ledger's reading after planDays days. With shared, a backfill wrote each table at once; without, a run of every day wrote
+// one partition of each table. Then ten sources had one date corrected.
+func planInputs(g *catalog.Graph, rng *rand.Rand, shared bool) plan.Inputs {
+	in := plan.Inputs{
+		Graph: g, Expected: map[string]calendar.Set{}, Tables: map[string]*history.Table{}, Versions: map[string]string{},
+		Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	expected := calendar.Range(0, planDays)
+	i := 0
+	for _, c := range g.Order() {
+		t := c.Tables[0]
+		h := &history.Table{Known: expected, Head: "v1"}
+		in.Expected[t.Name], in.Tables[t.Name], in.Versions[t.Name] = expected, h, "v1"
+		add := func(start, end calendar.Partition, seq history.Seq) {
+			s := history.Segment{Interval: calendar.Interval{Start: start, End: end}, ReadSeq: seq - 1, ChangedSeq: seq, Version: "v1", Attempt: "a"}
+			if t.IsSource() {
+				s.ReadSeq, s.Version, s.Attempt = 0, "", ""
+			}
+			h.Segments = append(h.Segments, s)
+		}
+		if shared {
+			add(0, planDays, history.Seq(2*i+2))
+		} else {
+			for d := range calendar.Partition(planDays) {
+				add(d, d+1, history.Seq(2*(int(d)*planTables+i)+2))
+			}
+		}
+		i++
+	}
+	in.Seq = history.Seq(2*planDays*planTables + 2)
+	for range planRoots {
+		in.Seq++
+		h := in.Tables[fmt.Sprintf("t%03d", rng.Intn(planTables/10))]
+		at := calendar.Partition(rng.Intn(planDays))
+		fixed := history.Segment{Interval: calendar.Single(at), ChangedSeq: in.Seq}
+		h.Segments = history.Overlay(h.Segments, []history.Segment{fixed})
+	}
+	return in
+}
+
+// BenchmarkPlan plans everything anew: a world from the ledger's reading, a judgement of every table, and the plan. The parts of it are
+// measured too.
+func BenchmarkPlan(b *testing.B) {
+	for _, shape := range []struct {
+		name   string
+		shared bool
+	}{{"shared", true}, {"single", false}} {
+		rng := rand.New(rand.NewSource(1))
+		g, edges := planCatalog(rng)
+		in := planInputs(g, rng, shape.shared)
+		b.Run(shape.name+"/whole", func(b *testing.B) {
+			var p *plan.Plan
+			for b.Loop() {
+				p = mustPlan(b, plan.NewWorld(in))
+			}
+			b.ReportMetric(float64(edges), "edges")
+			b.ReportMetric(float64(len(p.Steps)), "steps")
+			b.ReportMetric(float64(p.Partitions()), "partitions")
+		})
+		b.Run(shape.name+"/world", func(b *testing.B) {
+			for b.Loop() {
+				plan.NewWorld(in)
+			}
+		})
+		b.Run(shape.name+"/judged", func(b *testing.B) {
+			w := plan.NewWorld(in)
+			mustPlan(b, w)
+			for b.Loop() {
+				mustPlan(b, w)
+			}
+		})
+	}
+}
+
+func mustPlan(b *testing.B, w *plan.World) *plan.Plan {
+	p, err := plan.Make(w, plan.Request{})
+	if err != nil || len(p.Steps) == 0 {
+		b.Fatalf("%v: %v", p, err)
+	}
+	return p
+}
