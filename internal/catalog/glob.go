@@ -19,7 +19,7 @@ const maxDeep = 3
 // The walk starts at the part of the pattern that has no special character and gives up beyond 100,000 entries.
 func Glob(fsys fs.FS, pattern string) ([]string, error) {
 	if !fs.ValidPath(pattern) {
-		return nil, fmt.Errorf("%q does not stay in the project folder: write a path relative to it, without ..", pattern)
+		return nil, fmt.Errorf("%q leads out of the project folder: write a path relative to it, without .. in it", pattern)
 	}
 	want := strings.Split(pattern, "/")
 	if strings.Count(pattern, "**") > maxDeep {

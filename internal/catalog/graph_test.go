@@ -232,9 +232,10 @@ func TestComponent(t *testing.T) {
 		table("predictions", input("accuracy", -7), input("predictions", -9)),
 		table("games"),
 		table("report", input("accuracy", 0)),
+		{Name: "elsewhere", Relation: "s.elsewhere", Axis: calendar.Axis{Grain: calendar.Day}},
 	}}
 	p.Tables[3].Checks = []*Check{
-		{Kind: CheckSQL, Query: `select d, count(*) from {{staged}} s, Games g join "predictions" as p using (d)`},
+		{Kind: CheckSQL, Query: `select d, count(*) from {{staged}} s, Games g join "predictions" as p using (d), elsewhere`},
 		{Kind: CheckRelationship, To: "accuracy"},
 	}
 	g, err := NewGraph(p)
@@ -247,7 +248,7 @@ func TestComponent(t *testing.T) {
 			order = append(order, x.Name)
 		}
 	}
-	if want := []string{"games", "predictions", "accuracy", "report"}; !slices.Equal(order, want) {
+	if want := []string{"games", "predictions", "accuracy", "report", "elsewhere"}; !slices.Equal(order, want) {
 		t.Errorf("order %v", order)
 	}
 	c := g.Order()[1]

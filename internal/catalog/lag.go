@@ -51,10 +51,11 @@ func (r ruler) window(w Window, reader, read calendar.Axis) lag {
 	switch {
 	case w.Kind == Same:
 		back = 0
+	case w.Kind == Offset && back == 0 && (reader.Grain != calendar.Hour || w.Unit == calendar.Hour): // ends where the partition does
 	case w.Kind == Offset && r.cells:
 		return wholeCells(back, w.Unit, reader.Grain)
 	case w.Kind == Offset:
-		return r.offset(back, w.Unit, reader, read)
+		return offset(back, w.Unit, reader, read)
 	case back < 0:
 		return never // a calendar may have its next date in any future
 	}
@@ -79,42 +80,58 @@ func overlap(reader, read calendar.Axis) lag {
 	return hoursIn[reader.Grain][0] - hoursIn[read.Grain][1]
 }
 
-// An offset counts in cells of its unit from the one in which the reader's partition begins: -1 is the last cell of the unit that ended
-// before, 0 is the cell itself. So a day that reads `months: [-1, -1]` reads the whole month before its own.
-
 // wholeCells is the lag of an offset where reader and read have one axis, in cells of it.
 func wholeCells(back lag, unit, grain calendar.Grain) lag {
 	switch {
-	case unit >= grain && back > 0: // the first cell of a coarser unit is the nearest to what ended before it
-		return 1 + (back-1)*in(unit, grain)[0]
+	case unit > grain && grain == calendar.Hour:
+		return shift(back, unit, grain)
+	case unit >= grain && back >= 0:
+		return back * in(unit, grain)[0]
 	case unit >= grain:
-		return 1 - (1-back)*in(unit, grain)[1]
-	case back > 0: // of a finer unit, only what fills a cell moves the end to an earlier one
-		return 1 + (back-1)/in(grain, unit)[1]
+		return back * in(unit, grain)[1]
+	case back >= 0: // of a finer unit, only what fills a cell moves the end to an earlier one
+		return back / in(grain, unit)[1]
 	}
 	per := in(grain, unit)[0]
-	return 1 - (1-back+per-1)/per
+	return -((-back + per - 1) / per)
 }
 
-// offset is the lag of an offset in hours.
-func (r ruler) offset(back lag, unit calendar.Grain, reader, read calendar.Axis) lag {
-	own := hoursIn[reader.Grain][0]
-	var end lag // from the end of the window to the end of the reader's partition
+// shift is the least by which moving the end of a partition back by so many units moves it, in hours.
+func shift(back lag, unit, grain calendar.Grain) lag {
+	var slack lag
 	switch {
-	case back > 0:
-		end = own + (back-1)*hoursIn[unit][0]
-	case unit == reader.Grain:
-		end = back * hoursIn[unit][1]
-	default:
-		end = own - (1-back)*hoursIn[unit][1]
+	case unit == calendar.Hour: // hours that pass
+		return back
+	case grain == calendar.Hour: // by the wall clock, on which the clock's changes at both ends count
+		slack = 2
+	case back != 0:
+		slack = 1
 	}
+	switch {
+	case unit == calendar.Day:
+		return back*24 - slack
+	case back >= 0:
+		return back*28*24 - slack
+	}
+	return back*31*24 - slack
+}
+
+// offset is the lag of a window of civil offsets, in hours: see calendar.Axis.Offset.
+func offset(back lag, unit calendar.Grain, reader, read calendar.Axis) lag {
+	moved := shift(back, unit, reader.Grain)
 	switch {
 	case read.Zone != reader.Zone:
-		return end - hoursIn[read.Grain][1]
+		return moved - hoursIn[read.Grain][1]
+	case read.Grain > reader.Grain && read.Grain == unit && back > 0:
+		// A day that reads the month before its own: that ends where its own month begins, or earlier.
+		return hoursIn[reader.Grain][0] + (back-1)*hoursIn[read.Grain][0]
+	case read.Grain > reader.Grain:
+		return moved - hoursIn[read.Grain][1] + 1
 	case read.Grain <= unit:
-		return end // the window ends where something read does
-	case read.Grain <= reader.Grain && back > 0:
-		return own + (back-1)/in(read.Grain, unit)[1]*hoursIn[read.Grain][0]
+		return moved // the window ends where something read does
+	case back >= 0: // of a finer unit, only what fills a cell moves the end to an earlier one
+		return back / in(read.Grain, unit)[1] * hoursIn[read.Grain][0]
 	}
-	return end - hoursIn[read.Grain][1] + 1
+	per := in(read.Grain, unit)[0]
+	return -((-back + per - 1) / per) * hoursIn[read.Grain][1]
 }

@@ -16,9 +16,7 @@ func lastRead(w Window, reader calendar.Axis, p calendar.Partition, read calenda
 	case Same:
 		return over.End - 1
 	case Offset:
-		cells := calendar.Axis{Grain: w.Unit, Zone: reader.Zone}
-		first := reader.Convert(calendar.Single(p), cells).Start
-		return cells.Convert(calendar.Single(first+calendar.Partition(w.To)), read).End - 1
+		return reader.Offset(p, w.Unit, w.From, w.To, read).End - 1
 	}
 	if w.To == 0 {
 		return over.End - 1
@@ -92,14 +90,18 @@ func TestLags(t *testing.T) {
 		{offset(calendar.Day, -1), day, day, true, 1},
 		{offset(calendar.Day, -7), day, day, true, 7},
 		{offset(calendar.Day, 2), day, day, true, -2},
-		{offset(calendar.Hour, -1), day, day, true, 1}, // the hour before the day lies in the day before
-		{offset(calendar.Hour, -26), day, day, true, 2},
+		{offset(calendar.Hour, -24), day, day, true, 0}, // a day may have 25
+		{offset(calendar.Hour, -26), day, day, true, 1},
 		{offset(calendar.Hour, 0), day, day, true, 0},
-		{offset(calendar.Hour, 23), day, day, true, -1}, // the 24th hour of a day of 23
-		{offset(calendar.Month, -1), day, day, true, 1},
-		{offset(calendar.Month, -3), day, day, true, 1 + 56},
-		{offset(calendar.Month, 0), day, day, true, -30},
-		{offset(calendar.Day, -1), month, month, true, 1},
+		{offset(calendar.Hour, 23), day, day, true, -1},
+		{offset(calendar.Hour, 24), day, day, true, -2}, // a day may have 23
+		{offset(calendar.Month, -1), day, day, true, 28},
+		{offset(calendar.Month, -3), day, day, true, 84},
+		{offset(calendar.Month, 0), day, day, true, 0},
+		{offset(calendar.Month, 1), day, day, true, -31},
+		{offset(calendar.Day, -1), month, month, true, 0},
+		{offset(calendar.Day, -31), month, month, true, 1},
+		{offset(calendar.Day, -1), hour, hour, true, 22},
 		{offset(calendar.Month, -12), month, month, true, 12},
 		{Window{Kind: Partitions, From: -10, To: -3}, day, day, true, 3},
 		{Window{Kind: Partitions, From: -10, To: 0}, day, day, true, 0},
@@ -111,14 +113,16 @@ func TestLags(t *testing.T) {
 		{Window{Kind: Same}, calendar.Whole(), day, false, never},
 		{Window{Kind: Same}, month, day, false, 0},
 		{Window{Kind: Same}, day, month, false, 23 - 31*24 - 1},
-		{offset(calendar.Day, -1), month, day, false, 28*24 - 1},
+		{offset(calendar.Day, -1), month, day, false, 23},
 		{offset(calendar.Month, -1), day, month, false, 23},
 		{offset(calendar.Month, -2), day, month, false, 23 + 28*24 - 1},
 		{offset(calendar.Day, -1), hour, day, false, 1},
 		{offset(calendar.Day, -2), hour, day, false, 24},
 		{offset(calendar.Hour, -1), hour, hour, false, 1},
 		{offset(calendar.Day, -31), month, month, false, 28*24 - 1},
-		{offset(calendar.Day, -32), month, month, false, 2 * (28*24 - 1)},
+		{offset(calendar.Day, -61), month, month, false, 28*24 - 1},
+		{offset(calendar.Day, 0), month, day, false, 0},
+		{offset(calendar.Day, 0), month, month, false, 0},
 		{Window{Kind: Partitions, From: -1, To: -1}, day, month, false, 23},
 	} {
 		if have := (ruler{cells: tt.cells}).window(tt.w, tt.reader, tt.read); have != tt.want {

@@ -82,8 +82,6 @@ func unplaced(v reflect.Value) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func civil(s string) calendar.Partition {
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
@@ -172,14 +170,14 @@ func sampleProject() *Project {
 	const identity = `select game_date, avg((pts = 2 * fgm + fg3m + ftm)::int) from {{staged}} group by 1`
 	cacheChecks := []*Check{
 		{ID: "player_daily_cache.unique", Kind: CheckUnique, Columns: []string{"game_date", "player_id"}},
-		{ID: "player_daily_cache.usage_rate.not_null", Kind: CheckNotNull, Columns: []string{"usage_rate"}, Min: ptr(0.95)},
+		{ID: "player_daily_cache.usage_rate.not_null", Kind: CheckNotNull, Columns: []string{"usage_rate"}, Min: new(0.95)},
 		{ID: "player_daily_cache.rows", Kind: CheckRows, Equals: equals},
 		{
 			ID: "player_daily_cache.relationship", Kind: CheckRelationship, Columns: []string{"game_id", "team_id"},
-			To: "team_offense_game_summary", Min: ptr(0.99),
+			To: "team_offense_game_summary", Min: new(0.99),
 		},
-		{ID: "player_daily_cache.usage_rate.range", Kind: CheckRange, Columns: []string{"usage_rate"}, Min: ptr(0.0), Max: ptr(100.0), Warn: true},
-		{ID: "player_daily_cache.identity", Kind: CheckSQL, Query: identity, Min: ptr(1.0)},
+		{ID: "player_daily_cache.usage_rate.range", Kind: CheckRange, Columns: []string{"usage_rate"}, Min: new(0.0), Max: new(100.0), Warn: true},
+		{ID: "player_daily_cache.identity", Kind: CheckSQL, Query: identity, Min: new(1.0)},
 	}
 	features := []*Check{
 		{ID: "ml_feature_store.player_id.unique", Kind: CheckUnique, Columns: []string{"player_id"}},
@@ -191,7 +189,7 @@ func sampleProject() *Project {
 			ID: "ml_feature_store.player_id.relationship", Kind: CheckRelationship, Columns: []string{"player_id"},
 			To: "dim_player", ToColumns: []string{"id"},
 		},
-		{ID: "ml_feature_store.rows", Kind: CheckRows, Min: ptr(1.0), Max: ptr(500.0)},
+		{ID: "ml_feature_store.rows", Kind: CheckRows, Min: new(1.0), Max: new(500.0)},
 	}
 	monthly := Table{
 		Name: "player_game_summary", Relation: "player_game_summary", Warehouse: "main", Digits: 9, Keep: keep,
@@ -202,7 +200,7 @@ func sampleProject() *Project {
 			input("team_offense_game_summary", Window{Kind: Partitions, From: -10, To: -1}),
 		},
 		Checks: []*Check{{
-			ID: "player_game_summary.usage_rate.not_null", Kind: CheckNotNull, Columns: []string{"usage_rate"}, Min: ptr(0.95), Where: "minutes > 0",
+			ID: "player_game_summary.usage_rate.not_null", Kind: CheckNotNull, Columns: []string{"usage_rate"}, Min: new(0.95), Where: "minutes > 0",
 		}},
 	}
 	return &Project{
@@ -265,7 +263,7 @@ func sampleProject() *Project {
 		Producers: []*Producer{{Name: "box", Tables: []string{"box_players", "box_teams"}}},
 		Gates: []*Gate{{
 			Name: "ml_training", Tables: []string{"ml_feature_store"},
-			Requirements: []Requirement{{Fresh: ptr(1.0)}, {Check: "player_game_summary.usage_rate.not_null", Min: ptr(0.95)}},
+			Requirements: []Requirement{{Fresh: new(1.0)}, {Check: "player_game_summary.usage_rate.not_null", Min: new(0.95)}},
 		}},
 	}
 }

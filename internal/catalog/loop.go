@@ -35,8 +35,8 @@ func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
 	if len(arcs) == 0 {
 		return Component{Tables: tables}, nil
 	}
-	if loop = endless(len(tables), arcs); loop != nil {
-		return Component{}, loop
+	if unbounded := endless(len(tables), arcs); unbounded != nil {
+		return Component{}, unbounded
 	}
 	lead, loop := leads(len(tables), arcs)
 	if loop != nil {

@@ -185,46 +185,38 @@ func checkID(table, name string, c Check) string {
 
 // checkKeys checks that what a check says is enough, and makes sense.
 func (l *loader) checkKeys(e entry, what said, c *checkDraft) {
-	fail := func(msg, next string) { l.fail(e.at, e.value.what+" "+msg, next) }
-	if len(c.Columns) == 0 && c.Kind != CheckRows && c.Kind != CheckSQL {
-		fail("names no column", "write column: NAME")
-		return
+	msg, next := "", ""
+	switch {
+	case len(c.Columns) == 0 && c.Kind != CheckRows && c.Kind != CheckSQL:
+		msg, next = "names no column", "write column: NAME"
+	case c.Min != nil && c.Max != nil && *c.Min > *c.Max:
+		msg, next = fmt.Sprintf("has min %v above max %v", *c.Min, *c.Max), "swap them"
+	default:
+		msg, next = c.lacks(what)
 	}
-	if c.Min != nil && c.Max != nil && *c.Min > *c.Max {
-		fail(fmt.Sprintf("has min %v above max %v", *c.Min, *c.Max), "swap them")
-		return
+	if msg != "" {
+		l.fail(e.at, e.value.what+" "+msg, next)
 	}
-	bounded := c.Min != nil || c.Max != nil
-	switch c.Kind {
-	case CheckRows:
-		if what.has("equals") == (what.has("min") || what.has("max")) {
-			fail("needs either equals, or min and max", "write {min: 1}, or {equals: \"select ...\"}")
-		}
-	case CheckRange:
-		if !bounded {
-			fail("has neither min nor max", "write at least one, like min: 0")
-		}
-	case CheckAccepted:
-		if len(c.Values) == 0 {
-			fail("names no values", "write values: [a, b]")
-		}
-	case CheckRelationship:
-		if c.To == "" {
-			fail("does not say to which table", "write to: TABLE")
-		} else if len(c.ToColumns) > 0 && len(c.ToColumns) != len(c.Columns) {
-			fail(fmt.Sprintf("has %d columns and %d to_columns", len(c.Columns), len(c.ToColumns)), "name as many on both sides")
-		}
-	case CheckPattern:
-		if c.Pattern == "" {
-			fail("has no pattern", "write pattern: '^...$'")
-		}
-	case CheckSQL:
-		switch {
-		case c.name == "" || c.Query == "":
-			fail("needs name and query", "write {name: identity, query: \"select ...\", min: 1.0}")
-		case !bounded:
-			fail("has neither min nor max", "say what the query's value must be, like min: 1.0")
-		}
-	case CheckUnique, CheckNotNull:
+}
+
+// lacks tells what a check of its kind must say and this one does not; "" where there is nothing.
+func (c *checkDraft) lacks(what said) (msg, next string) {
+	bounded := what.has("min") || what.has("max")
+	switch {
+	case c.Kind == CheckRows && what.has("equals") == bounded:
+		return "needs either equals, or min and max", "write {min: 1}, or {equals: \"select ...\"}"
+	case c.Kind == CheckAccepted && len(c.Values) == 0:
+		return "names no values", "write values: [a, b]"
+	case c.Kind == CheckRelationship && c.To == "":
+		return "does not say to which table", "write to: TABLE"
+	case c.Kind == CheckRelationship && len(c.ToColumns) > 0 && len(c.ToColumns) != len(c.Columns):
+		return fmt.Sprintf("has %d columns and %d to_columns", len(c.Columns), len(c.ToColumns)), "name as many on both sides"
+	case c.Kind == CheckPattern && c.Pattern == "":
+		return "has no pattern", "write pattern: '^...$'"
+	case c.Kind == CheckSQL && (c.name == "" || c.Query == ""):
+		return "needs name and query", "write {name: identity, query: \"select ...\", min: 1.0}"
+	case (c.Kind == CheckRange || c.Kind == CheckSQL) && !bounded:
+		return "has neither min nor max", "say what the value must be, like min: 1.0"
 	}
+	return "", ""
 }

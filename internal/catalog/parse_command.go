@@ -10,7 +10,7 @@ import (
 // commandFields say how a command makes rows; tables and producers have them.
 var commandFields = []field[draft]{
 	{"command", func(l *loader, n node, d *draft) { d.command(l, n) }},
-	{"files", func(l *loader, n node, d *draft) { d.files = &n }},
+	{"files", func(_ *loader, n node, d *draft) { d.files = &n }},
 	{"env", func(l *loader, n node, d *draft) { l.env(n, &d.env) }},
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 var gateObject = object[gateDraft]{name: "gate", fields: []field[gateDraft]{
-	{"tables", func(l *loader, n node, g *gateDraft) { g.tables = &n }},
-	{"require", func(l *loader, n node, g *gateDraft) { g.require = &n }},
+	{"tables", func(_ *loader, n node, g *gateDraft) { g.tables = &n }},
+	{"require", func(_ *loader, n node, g *gateDraft) { g.require = &n }},
 }}
 
 type gateDraft struct{ tables, require *node }
@@ -59,13 +59,13 @@ func (l *loader) gates() {
 		if len(items) == 0 {
 			l.wrong(*draft.tables, "is an empty list", "a gate over nothing would say nothing: name its tables")
 		}
-		items, ok := l.items(*draft.require, true)
+		items, isList := l.items(*draft.require, true)
 		for _, item := range items {
 			if r, ok := l.requirement(item, ids); ok {
 				g.Requirements = append(g.Requirements, r)
 			}
 		}
-		if ok && len(items) == 0 {
+		if isList && len(items) == 0 {
 			l.wrong(*draft.require, "is an empty list", "write at least {fresh: 1.0}")
 		}
 		l.project.Gates = append(l.project.Gates, g)

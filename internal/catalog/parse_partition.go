@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 )
@@ -126,49 +125,30 @@ func (p *partition) settleCalendar(l *loader, t *Table, n node) {
 	}
 }
 
-// settleStart reads the first partition. One from the defaults may be finer than the table's grain: the partition that holds it is meant.
+// settleStart reads the first partition. One from the defaults may be of another grain: the first partition that overlaps it is meant.
 func (p *partition) settleStart(l *loader, t *Table, n node) {
 	s, ok := l.scalar(n)
 	if !ok {
 		return
 	}
-	start, grain, ok := parseStart(s, t.Axis.Zone)
-	like := map[calendar.Grain]string{calendar.Hour: "2024-01-05T13", calendar.Day: "2024-01-05", calendar.Month: "2024-01"}
-	switch {
-	case !ok:
-		l.wrong(n, fmt.Sprintf("is %q, not a partition", s), "write it like "+like[t.Axis.Grain])
-	case p.own["start"] && grain != t.Axis.Grain:
-		l.wrong(n, fmt.Sprintf("is %q, not aligned to the grain %s", s, t.Axis.Grain),
-			"write "+hourless(t.Axis, t.Axis.At(start)))
-	default:
-		t.Start, t.HasStart = t.Axis.At(start), true
+	start, err := t.Axis.Parse(s)
+	if err == nil {
+		t.Start, t.HasStart = start, true
+		return
 	}
-}
-
-// hourless is a partition's name as people type it.
-func hourless(a calendar.Axis, p calendar.Partition) string {
-	if a.Grain == calendar.Hour {
-		return a.Start(p).Format("2006-01-02T15")
-	}
-	return a.ID(p)
-}
-
-// parseStart reads 2024-01, 2024-01-05 or 2024-01-05T13, in a zone that is known.
-func parseStart(s, zone string) (at time.Time, grain calendar.Grain, ok bool) {
-	for _, g := range []calendar.Grain{calendar.Month, calendar.Day, calendar.Hour} {
-		layout := map[calendar.Grain]string{calendar.Month: "2006-01", calendar.Day: time.DateOnly, calendar.Hour: "2006-01-02T15"}[g]
-		t, err := time.Parse(layout, s)
-		if err != nil {
+	for _, grain := range []calendar.Grain{calendar.Month, calendar.Day, calendar.Hour} {
+		other := calendar.Axis{Grain: grain, Zone: t.Axis.Zone}
+		at, failed := other.Parse(s)
+		if failed != nil {
 			continue
 		}
-		// Through the axis, which knows what a zone does with a midnight or an hour that does not exist.
-		day := calendar.Axis{Grain: calendar.Day, Zone: zone}
-		midnight := day.Start(calendar.Partition(calendar.DateOf(t.Date())))
-		loc := midnight.Location()
-		if g == calendar.Hour {
-			return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), 0, 0, 0, loc), g, true
+		first := other.Convert(calendar.Single(at), t.Axis).Start
+		if !p.own["start"] {
+			t.Start, t.HasStart = first, true
+			return
 		}
-		return midnight, g, true
+		l.wrong(n, fmt.Sprintf("is %q, not aligned to the grain %s", s, t.Axis.Grain), "write "+t.Axis.ID(first))
+		return
 	}
-	return time.Time{}, calendar.None, false
+	l.fail(n.pos(), n.what+": "+err.Error(), "")
 }

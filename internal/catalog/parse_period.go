@@ -15,8 +15,8 @@ type span struct {
 }
 
 var spanObject = object[span]{name: "span", fields: []field[span]{
-	{"from", func(l *loader, n node, s *span) { s.from, _ = l.date(n) }},
-	{"to", func(l *loader, n node, s *span) { s.to, _ = l.date(n) }},
+	{"from", func(l *loader, n node, s *span) { s.from = l.date(n) }},
+	{"to", func(l *loader, n node, s *span) { s.to = l.date(n) }},
 }}
 
 func (l *loader) periods(n node) {

@@ -139,7 +139,7 @@ func (l *loader) windowKeys(n node, what said, w windowDraft) bool {
 		return false
 	}
 	var must []string
-	example := ""
+	var example string
 	switch w.Kind {
 	case PerRows, PerParts:
 		must = []string{"per", "through", "within"}

@@ -138,7 +138,7 @@ func (l *loader) integer(n node, low, high int) (int, bool) {
 	case int64:
 		i = x
 	case uint64:
-		i = int64(min(x, math.MaxInt64)) //nolint:gosec // bounded
+		i = int64(min(x, math.MaxInt64))
 	}
 	if i < int64(low) || i > int64(high) {
 		next := fmt.Sprintf("write a whole number from %d to %d", low, high)
@@ -260,18 +260,18 @@ func (l *loader) size(n node) (int64, bool) {
 	return count * unit, true
 }
 
-// date reads a civil date.
-func (l *loader) date(n node) (calendar.Date, bool) {
+// date reads a civil date; 0 where it is none, which is told.
+func (l *loader) date(n node) calendar.Date {
 	s, ok := l.scalar(n)
 	if !ok {
-		return 0, false
+		return 0
 	}
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
 		l.wrong(n, fmt.Sprintf("is %q, not a date", s), "write it like 2024-01-05")
-		return 0, false
+		return 0
 	}
-	return calendar.DateOf(t.Date()), true
+	return calendar.DateOf(t.Date())
 }
 
 // pattern reads a regular expression.

@@ -219,6 +219,8 @@ sources:
   hours: {partition: {grain: hour, calendar: {every: hour}, start: 2021-01-01T05}}
   whole: {partition: none}
 tables:
+  monthly: {partition: {grain: month, calendar: {query: select 1}}, command: [make]}
+  hourly: {partition: {grain: hour, calendar: {query: select 1}}, command: [make]}
   t:
     command: [make, 3, true]
     batch: {parallel: 2}
@@ -250,6 +252,13 @@ func TestLoadGood(t *testing.T) {
 		if x := p.Table("t"); x != nil {
 			if x.Batch != (Batch{Size: 3, Parallel: 2}) || *x.Bootstrap != (BootstrapRule{Partitions: 5, Of: "year"}) || x.Digits != 12 {
 				t.Errorf("%s: defaults key by key: %+v %+v", name, x.Batch, x.Bootstrap)
+			}
+			// The start of the defaults is a day; a table of another grain begins with what overlaps it.
+			for other, want := range map[string]string{"monthly": "2021-01", "hourly": "2021-01-01T00:00:00+01:00", "t": "2021-01-01"} {
+				y := p.Table(other)
+				if have := y.Axis.ID(y.Start); have != want || !y.HasStart {
+					t.Errorf("%s starts at %s, want %s", other, have, want)
+				}
 			}
 		}
 	}

@@ -107,7 +107,7 @@ func TestCheckVersion(t *testing.T) {
 	base := func() *Table {
 		return &Table{
 			Checks: []*Check{{
-				ID: "t.a.not_null", Kind: CheckNotNull, Columns: []string{"a"}, Min: ptr(0.95), Equals: "select 1", Query: "select 2", Where: "x > 1",
+				ID: "t.a.not_null", Kind: CheckNotNull, Columns: []string{"a"}, Min: new(0.95), Equals: "select 1", Query: "select 2", Where: "x > 1",
 				Values: []string{"a"}, Pattern: "p", To: "u", ToColumns: []string{"b"},
 			}},
 			Source: &Source{Contract: &Contract{
@@ -125,7 +125,7 @@ func TestCheckVersion(t *testing.T) {
 		"id":       func(_ *Table, c *Check) { c.ID = "t.b" },
 		"kind":     func(_ *Table, c *Check) { c.Kind = CheckUnique },
 		"columns":  func(_ *Table, c *Check) { c.Columns = []string{"a", "b"} },
-		"min":      func(_ *Table, c *Check) { c.Min = ptr(0.45) },
+		"min":      func(_ *Table, c *Check) { c.Min = new(0.45) },
 		"no min":   func(_ *Table, c *Check) { c.Min = nil },
 		"max":      func(_ *Table, c *Check) { c.Min, c.Max = nil, c.Min },
 		"equals":   func(_ *Table, c *Check) { c.Equals, c.Query = c.Query, c.Equals },
