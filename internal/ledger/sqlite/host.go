@@ -1,0 +1,50 @@
+package sqlite
+
+import (
+	"os"
+	"os/user"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// ThisProcess is this process as the holder of leases.
+func ThisProcess() ledger.Holder { return thisProcess() }
+
+var thisProcess = sync.OnceValue(func() ledger.Holder {
+	h := ledger.Holder{Host: hostname(), Boot: bootID(), PID: os.Getpid(), Start: startOf(os.Getpid()), User: os.Getenv("USER")}
+	if u, err := user.Current(); err == nil {
+		h.User = u.Username
+	}
+	return h
+})
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return strings.ToLower(name)
+}
+
+// thisMachine judges leases by this machine's boot clock and processes.
+func thisMachine() ledger.Machine {
+	return ledger.Machine{Host: hostname(), Boot: bootID(), Clock: bootClock, Alive: alive}
+}
+
+// fill sets what was left out.
+func (o *Options) fill() {
+	if o.Machine.Clock == nil {
+		o.Machine = thisMachine()
+	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the wiring's default; tests hand in another
+	}
+}
+
+func axisOf(grain uint8, zone string) calendar.Axis {
+	return calendar.Axis{Grain: calendar.Grain(grain), Zone: zone}
+}
