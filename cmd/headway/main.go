@@ -35,7 +35,7 @@ func run() int {
 		s := <-signals
 		number, _ := s.(syscall.Signal) //nolint:errcheck // os.Interrupt and SIGTERM are both syscall.Signal
 		got.Store(int64(number))
-		stop(fmt.Errorf("stopped by %s", s))
+		stop(cli.StoppedBy(number))
 		<-signals
 		os.Exit(128 + int(number))
 	}()

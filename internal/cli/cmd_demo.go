@@ -31,20 +31,17 @@ func (cmd demoCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := copyTemplate(nba.Files, dir); err != nil {
+	from := cmd.Data
+	if from == "" {
+		inv.heading("A league is generated: invented players, real calendar, box scores that add up. (seed %d)", cmd.Seed)
+	} else {
+		from = resolve(inv.Dir, from)
+		inv.heading("The real box scores of %s are copied into the project.", from)
+	}
+	if err := makeNBA(dir, from, cmd.Seed); err != nil {
 		return err
 	}
 	data := filepath.Join(dir, "data")
-	if cmd.Data == "" {
-		inv.heading("A league is generated: invented players, real calendar, box scores that add up. (seed %d)", cmd.Seed)
-		err = league.Write(data, league.Options{Seed: cmd.Seed, Seasons: 2, Shots: true})
-	} else {
-		inv.heading("The real box scores of %s are copied into the project.", cmd.Data)
-		err = copyData(resolve(inv.Dir, cmd.Data), data)
-	}
-	if err != nil {
-		return fmt.Errorf("prepare the data: %w", err)
-	}
 	inv.print("project: %s", dir)
 
 	d := &demo{inv: inv, dir: dir}
@@ -69,6 +66,26 @@ func (cmd demoCmd) Run(inv *invocation) error {
 		return d.err
 	}
 	inv.print("\nThe project stays in %s: try `headway --project %s why ml_feature_store %s`.", dir, dir, date)
+	return nil
+}
+
+// MakeDemoProject makes the project of the demo in a new folder, with data copied from a folder; "" generates it.
+func MakeDemoProject(dir, data string) error { return makeNBA(dir, data, 1) }
+
+func makeNBA(dir, from string, seed uint64) error {
+	if err := copyTemplate(nba.Files, dir); err != nil {
+		return err
+	}
+	to := filepath.Join(dir, "data")
+	var err error
+	if from == "" {
+		err = league.Write(to, league.Options{Seed: seed, Seasons: 2, Shots: true})
+	} else {
+		err = copyData(from, to)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare the data: %w", err)
+	}
 	return nil
 }
 

@@ -207,7 +207,7 @@ func (cmd whyCmd) Run(inv *invocation) error {
 		return err
 	}
 	axis := c.Tables[cmd.Table].Axis
-	p, err := axis.ParseBound(cmd.Partition, calendar.First, inv.Now())
+	p, err := axis.ParseBound(cmd.Partition, calendar.From, inv.Now())
 	if err != nil {
 		return &backfill.InputError{What: fmt.Sprintf("partition of %s: %v", cmd.Table, err)}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
-	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/ledger"
 )
 
@@ -202,7 +201,7 @@ func raw(s string) json.RawMessage {
 }
 
 type logsCmd struct {
-	Run_      string `arg:"" name:"run" help:"Run: an id, a prefix of one, last, or a table's name." default:"last" optional:""` //nolint:revive // Run is the method
+	Of        string `arg:"" name:"run" help:"Run: an id, a prefix of one, last, or a table's name." default:"last" optional:""`
 	Table     string `help:"Only attempts on this table."`
 	Partition string `help:"Only attempts on this partition."`
 	Failed    bool   `help:"Only attempts that failed."`
@@ -218,7 +217,7 @@ func (cmd logsCmd) Run(inv *invocation) error {
 		return err
 	}
 	defer inv.close(c)
-	record, err := c.FindRun(inv.ctx, cmd.Run_)
+	record, err := c.FindRun(inv.ctx, cmd.Of)
 	if err != nil {
 		return err
 	}
@@ -299,5 +298,3 @@ func short(hash string) string {
 	}
 	return hash
 }
-
-var _ = calendar.Partition(0)

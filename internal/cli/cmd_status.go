@@ -97,8 +97,8 @@ func statusOf(c *backfill.Coordinator, w *plan.World, name string, set calendar.
 	}
 	s.states = w.States(name, set)
 	for _, iv := range s.states {
-		s.States[iv.State] += set.Within(iv.Interval).Count()
-		s.Intervals = append(s.Intervals, stateInterval{axis.ID(iv.Start), axis.ID(iv.End), iv.State})
+		s.States[string(iv.State)] += set.Within(iv.Interval).Count()
+		s.Intervals = append(s.Intervals, stateInterval{axis.ID(iv.Start), axis.ID(iv.End), string(iv.State)})
 	}
 	if p, ok := w.Watermark(name); ok {
 		id := axis.ID(p)
@@ -171,7 +171,7 @@ func holes(s *tableStatus) []string {
 	var out []string
 	more := 0
 	for i, iv := range s.states {
-		switch iv.State {
+		switch string(iv.State) {
 		case "failed", "quarantined", "failing", "in_doubt", "foreign", "held", "blocked":
 		default:
 			continue

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/run"
 	"github.com/headway-data/headway/internal/warehouse"
 )
 
@@ -108,4 +111,9 @@ func nextOf(err error) *string {
 		return &refused.Next
 	}
 	return nil
+}
+
+// StoppedBy is the cause with which a signal ends a context: runs stop cleanly and exit with 128 and the signal's number.
+func StoppedBy(signal syscall.Signal) error {
+	return &dispatch.StopError{Stop: run.Stop{Cause: run.CauseStopped, Signal: int(signal), Reason: "stopped by signal: " + signal.String()}}
 }

@@ -53,7 +53,7 @@ func strip(index *calendar.Index, states []plan.StateInterval, color bool) strin
 		worst[i] = len(marks)
 	}
 	for _, s := range states {
-		rank := rankOf(s.State)
+		rank := rankOf(string(s.State))
 		first, last := index.Rank(s.Start), index.Rank(s.End)-1
 		for cell := first * width / n; cell <= last*width/n && cell < width && first <= last; cell++ {
 			worst[cell] = min(worst[cell], rank)

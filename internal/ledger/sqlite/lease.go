@@ -164,8 +164,8 @@ func (t *txn) conflict(id string) (ledger.Conflict, error) {
 	}
 	var record string
 	if err := t.row(`SELECT record FROM run WHERE id = ?`, []any{out.Run}, &record); err == nil {
-		var r ledger.RunRecord
-		if err := json.Unmarshal([]byte(record), &r); err != nil {
+		r, err := unpackRun(record)
+		if err != nil {
 			return out, err
 		}
 		out.Command, out.Done, out.Total = r.Command, r.Done, r.Total

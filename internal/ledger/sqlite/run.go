@@ -35,9 +35,9 @@ func (l *Ledger) PutRun(ctx context.Context, run ledger.RunRecord) error {
 		case err != nil:
 			return err
 		}
-		var stored ledger.RunRecord
-		if err := json.Unmarshal([]byte(text), &stored); err != nil {
-			return fmt.Errorf("run %s in the state cannot be read: %w", run.ID, err)
+		stored, err := unpackRun(text)
+		if err != nil {
+			return err
 		}
 		if !run.Replaces(stored) {
 			return nil
