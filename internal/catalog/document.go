@@ -20,6 +20,7 @@ const (
 	maxFileSize = 4 << 20
 	maxFiles    = 2000
 	maxDepth    = 64
+	maxEntries  = 10_000
 )
 
 // A document is one YAML file of a project.
@@ -128,19 +129,33 @@ func parseYAML(text string) (file *ast.File, err error) {
 		}
 	}()
 	tokens := lexer.Tokenize(text)
-	if deep := tooDeep(tokens); deep != nil {
-		return nil, &yaml.SyntaxError{Message: fmt.Sprintf("values are nested more than %d deep", maxDepth), Token: deep}
+	if at, msg := tooMuch(tokens); at != nil {
+		return nil, &yaml.SyntaxError{Message: msg, Token: at}
 	}
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
-// tooDeep finds the token at which a document is nested deeper than anything that is meant. Block values nest by their columns, flow
-// values by their brackets, and some things several times on one line.
-func tooDeep(tokens token.Tokens) *token.Token {
+// tooMuch finds the token at which a document is nested deeper, or has a longer list or mapping, than anything that is meant: the parser
+// recurses over the one and takes quadratic time over the other. Block values nest by their columns, flow values by their brackets, and
+// some things several times on one line.
+func tooMuch(tokens token.Tokens) (at *token.Token, msg string) {
 	flow, line, onLine := 0, 0, 0
+	var open []int           // columns at which lines of the enclosing block values begin
+	entries := map[int]int{} // how many lines began at them
 	for _, t := range tokens {
-		if t.Position != nil && t.Position.Line != line {
+		if t.Position == nil || t.Type == token.CommentType {
+			continue
+		}
+		column := t.Position.Column
+		if t.Position.Line != line {
 			line, onLine = t.Position.Line, 0
+			for len(open) > 0 && open[len(open)-1] > column {
+				delete(entries, open[len(open)-1])
+				open = open[:len(open)-1]
+			}
+			if entries[column]++; entries[column] == 1 {
+				open = append(open, column)
+			}
 		}
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
@@ -150,11 +165,14 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType, token.DirectiveType:
 			onLine++
 		}
-		if flow > maxDepth || onLine > maxDepth || (t.Position != nil && t.Position.IndentNum > 8*maxDepth) {
-			return t
+		switch {
+		case flow > maxDepth, onLine > maxDepth, len(open) > maxDepth:
+			return t, fmt.Sprintf("values are nested more than %d deep", maxDepth)
+		case entries[column] > maxEntries:
+			return t, fmt.Sprintf("more than %d entries stand in one list or mapping", maxEntries)
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // looksLikeTemplate finds {from} and its like, and ${VAR}, which YAML takes for a mapping where they are not quoted.

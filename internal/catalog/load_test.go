@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -315,6 +316,27 @@ func TestLoadMissingFile(t *testing.T) {
 	if !errors.As(err, &es) || len(es) != 1 || es[0].Pos.File != "headway.yaml" {
 		t.Errorf("its error: %#v", err)
 	}
+}
+
+// TestLoadTooMuch: what would keep the parser busy for minutes is refused at once, and what is only long is not.
+func TestLoadTooMuch(t *testing.T) {
+	var keys strings.Builder
+	for i := range 3 * maxEntries {
+		keys.WriteString("k" + strconv.Itoa(i) + ": 1\n")
+	}
+	for text, want := range map[string]string{
+		keys.String(): "headway.yaml:10001:1: more than 10000 entries stand in one list or mapping",
+		"a:\n" + strings.Repeat("  - b\n", 100_000): "headway.yaml:10002:3: more than 10000 entries stand in one list or mapping",
+		strings.Repeat("[", 1000):                   "values are nested more than 64 deep",
+		strings.Repeat("&a ", 1000):                 "values are nested more than 64 deep",
+		strings.Repeat("x", maxFileSize+1):          "headway.yaml: cannot be read: is larger than 4 MB",
+		"a: " + strings.Repeat("x", maxFileSize-10): "version is missing",
+	} {
+		if _, err := Load(Folder{FS: project(text), File: "headway.yaml"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %.200v", text, err)
+		}
+	}
+	mustLoad(t, project("version: 1\nproject: p\n"+strings.Repeat("# a comment\n", 3*maxEntries)))
 }
 
 // TestLoadBad holds every kind of wrong file against the message it gets. testdata/bad/*.txtar has folders: a project, and in want what

@@ -185,7 +185,7 @@ func checkID(table, name string, c Check) string {
 
 // checkKeys checks that what a check says is enough, and makes sense.
 func (l *loader) checkKeys(e entry, what said, c *checkDraft) {
-	msg, next := "", ""
+	var msg, next string
 	switch {
 	case len(c.Columns) == 0 && c.Kind != CheckRows && c.Kind != CheckSQL:
 		msg, next = "names no column", "write column: NAME"
