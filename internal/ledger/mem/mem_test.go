@@ -1,0 +1,28 @@
+package mem_test
+
+import (
+	"testing"
+
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/ledger/ledgertest"
+	"github.com/headway-data/headway/internal/ledger/mem"
+)
+
+type harness struct {
+	world *ledgertest.World
+	l     *mem.Ledger
+}
+
+func (h *harness) World() *ledgertest.World { return h.world }
+
+func (h *harness) Open(*testing.T) ledger.Ledger {
+	h.l.See(h.world.Machine())
+	return h.l
+}
+
+func TestConformance(t *testing.T) {
+	ledgertest.Run(t, func(*testing.T) ledgertest.Harness {
+		w := ledgertest.NewWorld()
+		return &harness{w, mem.New(mem.Options{ID: "ledger-1", Now: w.Now, Machine: w.Machine()})}
+	})
+}
