@@ -89,7 +89,8 @@ func (l *loader) parse(name string) (root node, ok bool) {
 		l.errs = append(l.errs, Error{Pos: Pos{File: name}, Msg: "cannot be read: " + reason(err), Next: next, Cause: err})
 		return node{}, false
 	}
-	text = strings.TrimPrefix(text, "\ufeff")
+	// Line breaks are one character from here on, as YAML says they are.
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(text, "\ufeff"))
 	doc.lines = strings.Split(text, "\n")
 	file, fail := parseYAML(text)
 	if fail != nil {

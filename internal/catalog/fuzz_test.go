@@ -70,7 +70,8 @@ func checkErrors(t *testing.T, err error, fsys fstest.MapFS) {
 		if file == nil || e.Pos.Line < 1 || e.Pos.Column < 1 || e.Msg == "" {
 			t.Fatalf("an error without a place: %#v", e)
 		}
-		lines := strings.Split(strings.TrimPrefix(string(file.Data), "\ufeff"), "\n")
+		text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(file.Data), "\ufeff"))
+		lines := strings.Split(text, "\n")
 		if e.Pos.Line > len(lines)+1 || (e.Line != "" && e.Line != lines[e.Pos.Line-1]) {
 			t.Fatalf("an error beside its line: %#v", e)
 		}
