@@ -28,6 +28,9 @@ var pureStd = []string{
 // testModules may be imported by every test.
 var testModules = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine", "github.com/rogpeppe/go-internal"}
 
+// drivers may be imported by the tests of what stands above the contracts.
+var drivers = []string{"internal/ledger/mem", "internal/ledger/sqlite", "internal/warehouse/duckdb", "internal/dispatch/local"}
+
 // layers names every package of the module and what it may import, innermost first.
 var layers = map[string]layer{
 	// The pure core.
@@ -47,12 +50,21 @@ var layers = map[string]layer{
 	"internal/warehouse": {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/executor":  {imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse"}},
 
+	"internal/ledger/ledgertest":       {imports: []string{"internal/calendar", "internal/history", "internal/ledger"}, modules: testModules},
+	"internal/warehouse/warehousetest": {imports: []string{"internal/calendar", "internal/history", "internal/warehouse"}, modules: testModules},
+
+	"internal/ledger/mem": {
+		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
+		tests:   []string{"internal/ledger/ledgertest"},
+	},
 	"internal/ledger/sqlite": {
 		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
-		modules: []string{"modernc.org/sqlite", "github.com/pressly/goose"},
+		tests:   []string{"internal/ledger/ledgertest", "internal/ledger/mem"},
+		modules: []string{"modernc.org/sqlite", "github.com/pressly/goose", "golang.org/x/sys"},
 	},
 	"internal/warehouse/duckdb": {
 		imports: []string{"internal/calendar", "internal/history", "internal/warehouse"},
+		tests:   []string{"internal/warehouse/warehousetest"},
 		modules: []string{"github.com/duckdb/duckdb-go", "golang.org/x/sync"},
 	},
 
@@ -78,6 +90,7 @@ var layers = map[string]layer{
 			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
 			"internal/dispatch",
 		},
+		tests: drivers,
 	},
 	"internal/backfill": {
 		imports: []string{
@@ -85,6 +98,7 @@ var layers = map[string]layer{
 			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
 			"internal/dispatch", "internal/dispatch/local", "internal/worker",
 		},
+		tests:   append([]string{"internal/league", "examples/nba"}, drivers...),
 		modules: []string{"golang.org/x/sync"},
 	},
 
