@@ -3,7 +3,6 @@ package backfill
 import (
 	"context"
 	"fmt"
-	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -100,14 +99,35 @@ func (c *Coordinator) relation(t *catalog.Table) string {
 	return c.Project.SchemaPrefix + "main." + name
 }
 
-// key is the ledger's name of a table: the canonical location of its warehouse and its relation, so that two projects, paths or aliases
-// that lead to one table meet (rule 9). Sources of files are known by their glob.
+// key is the ledger's name of a table: the place of its warehouse and its relation, so that two projects, paths or aliases that lead to one
+// table meet (rule 9). Sources of files are known by their glob. Places on this machine are written as seen from the state, which every
+// project that shares it agrees on, and which moves along when a project is moved with its state.
 func (c *Coordinator) key(t *catalog.Table, wh warehouse.Warehouse, relation string) string {
 	if t.IsSource() && t.Source.Files != "" {
-		return "files:" + path.Clean(filepath.ToSlash(t.Source.Files))
+		return "files:" + c.fromState(c.files(t))
 	}
-	name := strings.ToLower(relation)
-	return wh.Location() + ":" + strings.TrimPrefix(name, "main.")
+	name := strings.TrimPrefix(strings.ToLower(relation), "main.")
+	if location := wh.Location(); filepath.IsAbs(location) {
+		return c.fromState(location) + ":" + name
+	}
+	return wh.Location() + ":" + name
+}
+
+// fromState writes an absolute path as seen from the folder of a state in a file.
+func (c *Coordinator) fromState(path string) string {
+	file, ok := strings.CutPrefix(c.Ledger.URL(), "sqlite:")
+	if !ok {
+		return filepath.ToSlash(path)
+	}
+	// The folder of the pattern may be reached by links; the pattern itself is no file.
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	rel, err := filepath.Rel(filepath.Dir(file), path)
+	if err != nil {
+		return filepath.ToSlash(path)
+	}
+	return filepath.ToSlash(rel)
 }
 
 // Files is a source's glob, absolute.

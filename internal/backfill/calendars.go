@@ -17,31 +17,42 @@ import (
 // maxCalendarRows bounds a calendar's file: 100 years of hours.
 const maxCalendarRows = 1_000_000
 
-// expectedSets evaluates every table's calendar, each calendar once per axis.
-func (c *Coordinator) expectedSets(ctx context.Context, now time.Time) (map[string]calendar.Set, error) {
+// comingDays is how far ahead partitions that are not due yet are told of.
+const comingDays = 31
+
+// expectedSets evaluates every table's calendar, each calendar once per axis: what is due, and what is coming.
+func (c *Coordinator) expectedSets(ctx context.Context, now time.Time) (due, coming map[string]calendar.Set, err error) {
 	type use struct {
 		name, warehouse string
 		axis            calendar.Axis
 	}
 	listed := map[use]calendar.Set{}
-	out := make(map[string]calendar.Set, len(c.Tables))
+	due, coming = make(map[string]calendar.Set, len(c.Tables)), map[string]calendar.Set{}
 	for name, t := range c.Tables {
 		if !t.Partitioned() {
-			out[name] = calendar.Of(0)
+			due[name] = calendar.Of(0)
 			continue
 		}
 		u := use{t.Calendar, t.Table.Warehouse, t.Axis}
 		set, ok := listed[u]
 		if !ok {
-			var err error
 			if set, err = c.listed(ctx, t.Table, now); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			listed[u] = set
 		}
-		out[name] = expected(t.Table, set, now)
+		due[name] = expected(t.Table, set, now)
+		first := t.Axis.DueBefore(now, t.DueAfter).End
+		if t.HasStart {
+			first = max(first, t.Start)
+		}
+		ahead := calendar.Interval{Start: first, End: t.Axis.At(now.AddDate(0, 0, comingDays))}
+		if t.Calendar == "" || c.Project.Calendar(t.Calendar).Every {
+			ahead.End = t.Axis.At(now) + 1 // of a calendar without end, what has begun
+		}
+		coming[name] = set.Within(ahead)
 	}
-	return out, nil
+	return due, coming, nil
 }
 
 // listed is what a table's calendar names, on the table's axis.
@@ -49,8 +60,7 @@ func (c *Coordinator) listed(ctx context.Context, t *catalog.Table, now time.Tim
 	if t.Calendar == "" {
 		return calendar.All(), nil
 	}
-	i := slices.IndexFunc(c.Project.Calendars, func(k *catalog.Calendar) bool { return k.Name == t.Calendar })
-	cal := c.Project.Calendars[i]
+	cal := c.Project.Calendar(t.Calendar)
 	switch {
 	case cal.Every:
 		return calendar.All(), nil

@@ -13,7 +13,10 @@ import (
 
 // chunks cuts the plan's steps (rule 20) and ties each chunk to those before it that make what it reads.
 func (r *runner) chunks(ctx context.Context) ([]run.Chunk, error) {
-	cut := &cutting{runner: r, made: map[string][]run.Chunk{}}
+	cut := &cutting{runner: r, made: map[string][]run.Chunk{}, planned: map[string]calendar.Set{}}
+	for _, s := range r.plan.Steps {
+		cut.planned[s.Table] = cut.planned[s.Table].Union(s.Set)
+	}
 	err := r.sight.View.With(ctx, func(w *plan.World) error {
 		for _, steps := range r.plan.Stages() {
 			waves, err := plan.Chunks(w, steps...)
@@ -43,25 +46,17 @@ func (r *runner) chunks(ctx context.Context) ([]run.Chunk, error) {
 // A cutting gathers chunks, in the order in which they may start.
 type cutting struct {
 	*runner
-	all  []run.Chunk
-	made map[string][]run.Chunk // by table, sorted by the first partition
+	all     []run.Chunk
+	made    map[string][]run.Chunk // by table, sorted by the first partition
+	planned map[string]calendar.Set
 }
 
 // add ties a chunk to the chunks before it whose partitions it reads. In a loop these are the ones of earlier waves.
 func (c *cutting) add(w *plan.World, chunk plan.Chunk) {
 	t := c.Tables[chunk.Table]
 	next := run.Chunk{ID: len(c.all), Table: chunk.Table, Warehouse: t.Table.Warehouse, Set: chunk.Set}
-	for _, in := range t.Inputs {
-		if len(c.made[in.Table]) > 0 {
-			next.After = append(next.After, overlapping(c.made[in.Table], w.Upstream(chunk.Table, in, chunk.Set))...)
-		}
-	}
-	// Tables that only checks read come first too (rule 15).
-	for _, e := range c.Graph.Inputs(chunk.Table) {
-		if made := c.made[e.Read.Name]; e.OrderOnly() && len(made) > 0 {
-			seen := t.Axis.Convert(chunk.Set.Bounds(), e.Read.Axis)
-			next.After = append(next.After, overlapping(made, calendar.NewSet(seen))...)
-		}
+	for name, set := range w.RestsOn(chunk.Table, chunk.Set, c.planned) {
+		next.After = append(next.After, overlapping(c.made[name], set)...)
 	}
 	slices.Sort(next.After)
 	next.After = slices.Compact(next.After)

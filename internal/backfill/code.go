@@ -32,6 +32,16 @@ func (c *Coordinator) codeVersion(ctx context.Context, t *catalog.Table) (ledger
 	return record, nil
 }
 
+// versionNow is the version of a table's code as it is on disk now.
+func (c *Coordinator) versionNow(_ context.Context, table string) (string, error) {
+	t := c.Tables[table].Table
+	files, err := c.codeFiles(t)
+	if err != nil {
+		return "", err
+	}
+	return t.CodeVersion(files), nil
+}
+
 // codeFiles hashes the files that are part of a command's code, by path below the project folder.
 func (c *Coordinator) codeFiles(t *catalog.Table) (map[string]string, error) {
 	names, err := t.CodeFiles(c.FS)

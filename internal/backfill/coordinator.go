@@ -23,8 +23,11 @@ type Environment struct {
 	Now    func() time.Time
 	NewID  func(prefix string) string
 	Lookup func(name string) (string, bool)
+	Random func() float64 // in [0, 1)
 	Holder ledger.Holder
-	Log    *slog.Logger
+	// Alive reports whether a holder of this machine still runs.
+	Alive func(h ledger.Holder) bool
+	Log   *slog.Logger
 	// Sources and Warehouses open the drivers; the wiring provides them.
 	OpenLedger    func(ctx context.Context, url, dir string, readOnly bool) (ledger.Ledger, error)
 	OpenWarehouse func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error)
@@ -69,7 +72,7 @@ func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, err
 	if bad := c.Project.Unsupported(); bad != nil {
 		return nil, bad
 	}
-	url, err := catalog.Resolve(firstOf(opts.State, c.Project.State, "sqlite:.headway/state.db"), env.Lookup)
+	url, err := catalog.Resolve(firstOf(opts.State, c.Project.State, defaultState), env.Lookup)
 	if err != nil {
 		return nil, &InputError{What: "the project's state: " + err.Error(), Next: "set the variable, or name the state with --state"}
 	}
@@ -81,6 +84,9 @@ func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, err
 	}
 	return c, nil
 }
+
+// defaultState is where a project keeps its state that does not say.
+const defaultState = "sqlite:.headway/state.db"
 
 // Close closes the warehouses and the ledger.
 func (c *Coordinator) Close() error {

@@ -25,6 +25,7 @@ type Sight struct {
 	Observed ledger.Observed         // what is new since the last look
 	Sources  map[string]*SourceSight // by source name
 	Expected map[string]calendar.Set // by table name
+	Coming   map[string]calendar.Set // by table name: named by the calendar, and not due yet
 	At       time.Time               // the wall clock that dueness was judged by
 	Periods  map[string][]calendar.Interval
 }
@@ -38,9 +39,16 @@ type SourceSight struct {
 	Err      error // the source cannot be read as it is; what rests on it keeps what was known
 }
 
-// Look reads the sources that the tables rest on (unless observe is false), the calendars, and the ledger, and gives the world as it is
+// LookOptions say what Look looks at.
+type LookOptions struct {
+	Tables    []string // that somebody asks about; none: all
+	NoObserve bool     // leave the sources alone
+	LeaveCode bool     // what is stale by its code alone counts as up to date (class scheduled)
+}
+
+// Look reads the sources that the tables rest on (unless told not to), the calendars, and the ledger, and gives the world as it is
 // now. Apart from what it saw it writes nothing; a source that has not moved costs one look at its files.
-func (c *Coordinator) Look(ctx context.Context, tables []string, observe bool) (*Sight, error) {
+func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	keys := make([]string, 0, len(c.Tables))
 	for key := range c.Keys {
 		keys = append(keys, key)
@@ -50,21 +58,19 @@ func (c *Coordinator) Look(ctx context.Context, tables []string, observe bool) (
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
 	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods()}
-	if observe {
-		if err := c.readSources(ctx, s, before, c.sourcesOf(tables)); err != nil {
+	if !o.NoObserve {
+		if err := c.readSources(ctx, s, before, c.sourcesOf(o.Tables)); err != nil {
 			return nil, err
 		}
 	}
-	if s.Expected, err = c.expectedSets(ctx, s.At); err != nil {
+	if s.Expected, s.Coming, err = c.expectedSets(ctx, s.At); err != nil {
 		return nil, err
 	}
-	snapshot := before
-	if observe {
-		if snapshot, err = c.record(ctx, s, before, keys); err != nil {
-			return nil, err
-		}
+	snapshot, err := c.record(ctx, s, before, keys)
+	if err != nil {
+		return nil, err
 	}
-	s.View = worker.NewView(c.world(s, snapshot), c.Ledger, c.Keys)
+	s.View = worker.NewView(c.world(s, snapshot, o.LeaveCode), c.Ledger, c.Keys)
 	return s, nil
 }
 
@@ -230,10 +236,12 @@ func declaredTypes(t *catalog.Table) []warehouse.Column {
 }
 
 // world puts everything a judgement rests on together.
-func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot) *plan.World {
+func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool) *plan.World {
 	in := plan.Inputs{
 		Graph:         c.Graph,
 		Expected:      s.Expected,
+		Coming:        s.Coming,
+		LeaveCode:     leaveCode,
 		Periods:       s.Periods,
 		PeriodChanges: snapshot.Periods,
 		Tables:        map[string]*history.Table{},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -16,6 +17,7 @@ import (
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/worker"
 )
 
@@ -49,12 +51,16 @@ type runner struct {
 	lease   *ledger.Lease
 	machine *run.Run
 	metrics *metrics
+	told    time.Time // when the progress was stored last
 }
 
 // Run carries out a plan and reports what became of it. The report is given also when the run did not succeed; the error is for what kept
 // it from being carried out at all.
 func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts RunOptions) (*Report, error) {
 	r := &runner{Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics()}
+	if err := r.refuseOlderCode(ctx); err != nil {
+		return nil, err
+	}
 	claims := r.claims()
 	if err := r.metrics.readBefore(ctx, c, p); err != nil {
 		return nil, err
@@ -66,7 +72,26 @@ func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts 
 	return r.end(context.WithoutCancel(ctx), err)
 }
 
-// claims are the partitions of all steps: the run's lease reserves its whole output, all or nothing.
+// refuseOlderCode keeps files that were replaced by newer ones from writing: what they wrote would be stale at once, or would replace
+// what the newer ones wrote (I6, rule 22).
+func (r *runner) refuseOlderCode(ctx context.Context) error {
+	return r.sight.View.With(ctx, func(w *plan.World) error {
+		for _, s := range r.plan.Steps {
+			today, h := r.Tables[s.Table].Version.Version, w.Tables[s.Table]
+			if h == nil || today == "" || h.Head == today || !slices.Contains(h.Versions, today) {
+				continue
+			}
+			return &RefusedError{
+				What: fmt.Sprintf("%s: today's files are version %.12s, which version %.12s has replaced", s.Table, today, h.Head),
+				Next: fmt.Sprintf("get the newer files, or make these the table's head: headway code promote %s --reason …", s.Table),
+			}
+		}
+		return nil
+	})
+}
+
+// claims are the partitions of all steps: the run's lease reserves its whole output, all or nothing. Cells that the calendar does not name
+// are reserved with their neighbours, so that a season is one row of the ledger and not one for each stretch of game days.
 func (r *runner) claims() []ledger.Claim {
 	sets := map[string]calendar.Set{}
 	var order []string
@@ -79,7 +104,7 @@ func (r *runner) claims() []ledger.Claim {
 	out := make([]ledger.Claim, 0, len(order))
 	for _, name := range order {
 		t := r.Tables[name]
-		out = append(out, ledger.Claim{Table: t.Key, Axis: t.Axis, Set: sets[name]})
+		out = append(out, ledger.Claim{Table: t.Key, Axis: t.Axis, Set: Bridge(sets[name], r.sight.Expected[name])})
 	}
 	return out
 }
@@ -94,11 +119,35 @@ func (r *runner) begin(ctx context.Context, claims []ledger.Claim) error {
 		ID: ledger.RunID(r.NewID("r")), State: ledger.RunState(run.Planned), Class: r.opts.Class, Command: r.opts.Command, Holder: r.Holder,
 		Reason: r.opts.Reason, Plan: planned, Sets: claims, Total: r.plan.Partitions(), StartedAt: r.Now(),
 	}
+	if err := r.buryDead(ctx); err != nil {
+		return err
+	}
 	if err := r.Ledger.PutRun(ctx, r.record); err != nil {
 		return fmt.Errorf("store the run: %w", err)
 	}
 	if r.opts.OnStart != nil {
 		r.opts.OnStart(r.record.ID, r.record.Total)
+	}
+	return nil
+}
+
+// exitKilled is what a shell says of a process that was killed.
+const exitKilled = 137
+
+// buryDead ends the records of runs whose process is gone: it could not do so itself.
+func (r *runner) buryDead(ctx context.Context) error {
+	runs, err := r.Ledger.Runs(ctx, ledger.RunFilter{Active: true})
+	if err != nil {
+		return fmt.Errorf("look for other runs: %w", err)
+	}
+	for _, other := range runs {
+		if other.Holder.Host != r.Holder.Host || r.Alive(other.Holder) {
+			continue
+		}
+		other.State, other.Ended, other.EndedAt, other.Exit = ledger.RunState(run.Stopped), true, r.Now(), exitKilled
+		if err := r.Ledger.PutRun(ctx, other); err != nil {
+			return fmt.Errorf("store the end of run %s: %w", other.ID, err)
+		}
 	}
 	return nil
 }
@@ -111,7 +160,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 			return fmt.Errorf("prepare the run: %w", err)
 		}
 		r.machine = machine
-		return errors.Join(machine.Apply(run.Event{Kind: run.RunStarted}), r.noteBlocked())
+		return errors.Join(r.noteBlocked(), machine.Apply(run.Event{Kind: run.RunStarted}))
 	}
 	if err := r.claimWarehouses(ctx); err != nil {
 		return err
@@ -158,7 +207,8 @@ func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
 	}
 	for _, claim := range claims {
 		t := r.Tables[r.Keys[claim.Table]]
-		if err := t.Warehouse.Raise(ctx, t.Key, claim.Set, r.lease.Tokens[t.Key]); err != nil {
+		due := claim.Set.Intersect(r.sight.Expected[t.Name])
+		if err := t.Warehouse.Raise(ctx, t.Key, due, r.lease.Tokens[t.Key]); err != nil {
 			return fmt.Errorf("fence %s: %w", t.Name, err)
 		}
 	}
@@ -222,10 +272,31 @@ func (r *runner) work(ctx context.Context) error {
 	dispatcher := &local.Dispatcher{Log: r.Log}
 	return dispatcher.Run(ctx, r.machine, w.Do, func(e run.Event) {
 		seq++
+		r.tell(ctx)
 		if r.opts.OnEvent != nil {
 			r.opts.OnEvent(seq, e, r.machine)
 		}
 	})
+}
+
+// tellEvery is how often a run's progress is stored, for ps of other processes.
+const tellEvery = time.Second
+
+// tell stores how far the run is, now and then. That it could not be stored is no reason to stop: the end will be.
+func (r *runner) tell(ctx context.Context) {
+	now := r.Now()
+	if now.Sub(r.told) < tellEvery {
+		return
+	}
+	r.told = now
+	r.record.State = ledger.RunState(r.machine.State())
+	if r.machine.State().Ended() {
+		return
+	}
+	r.record.Done, _ = r.machine.Progress()
+	if err := r.Ledger.PutRun(context.WithoutCancel(ctx), r.record); err != nil {
+		r.Log.Warn("the run's progress could not be stored", "run", r.record.ID, "error", err)
+	}
 }
 
 func (r *runner) limits() run.Limits {
@@ -286,7 +357,8 @@ func (r *runner) worker() *worker.Worker {
 	w := &worker.Worker{
 		Ledger: r.Ledger, View: r.sight.View, Tables: r.Tables, Periods: r.sight.Periods, Dir: r.Dir, Lookup: r.Lookup, Run: r.record.ID,
 		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
-		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected,
+		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
+		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {
@@ -375,6 +447,11 @@ func (r *runner) end(ctx context.Context, cause error) (*Report, error) {
 			cause = errors.Join(cause, fmt.Errorf("release the lease: %w", err))
 		}
 	}
+	if r.machine == nil || !r.machine.State().Ended() {
+		if err := r.refuse(cause); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
 	report := r.report(ctx, cause)
 	r.record.Ended, r.record.EndedAt = true, r.Now()
 	r.record.State, r.record.Exit, r.record.Done = ledger.RunState(report.State), report.Exit, report.Published
@@ -386,4 +463,39 @@ func (r *runner) end(ctx context.Context, cause error) (*Report, error) {
 		cause = errors.Join(cause, fmt.Errorf("store the end of run %s: %w", r.record.ID, err))
 	}
 	return report, cause
+}
+
+// refuse ends a run that never began, by what kept it from beginning.
+func (r *runner) refuse(cause error) error {
+	chunks := make([]run.Chunk, 0, len(r.plan.Steps))
+	for i, s := range r.plan.Steps {
+		chunks = append(chunks, run.Chunk{ID: i, Table: s.Table, Set: s.Set})
+	}
+	machine, err := run.New(chunks, run.Limits{Overall: 1})
+	if err != nil {
+		return fmt.Errorf("end the run: %w", err)
+	}
+	stop := run.Stop{Cause: run.CauseFailed}
+	if cause != nil {
+		stop.Reason = cause.Error()
+	}
+	var (
+		conflict *ledger.ConflictError
+		foreign  *warehouse.ForeignLedgerError
+		locked   *warehouse.LockedError
+		fenced   *warehouse.FencedError
+		refused  *RefusedError
+		input    *InputError
+	)
+	switch {
+	case errors.As(cause, &conflict), errors.As(cause, &foreign), errors.As(cause, &locked), errors.As(cause, &fenced), errors.Is(cause, ledger.ErrLost):
+		stop.Cause = run.CauseConflict
+	case errors.As(cause, &refused), errors.As(cause, &input):
+		stop.Cause = run.CauseRefused
+	}
+	r.machine = machine
+	if err := machine.Apply(run.Event{Kind: run.RunRefused, Stop: stop}); err != nil {
+		return fmt.Errorf("end the run: %w", err)
+	}
+	return nil
 }

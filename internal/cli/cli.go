@@ -87,6 +87,7 @@ func Main(ctx context.Context, p *Process, args []string) int {
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Vars{"version": p.Version},
+		kong.WithHyphenPrefixedParameters(true), // --from -3d
 	)
 	if err != nil {
 		return inv.fail(err)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/headway-data/headway/internal/backfill"
 )
 
 type doctorCmd struct{}
@@ -71,7 +73,7 @@ func (inv *invocation) examine(dir string, add func(string, error, string) bool)
 	add("state", nil, fmt.Sprintf("%s, ledger %s", c.Ledger.URL(), c.Ledger.ID()))
 	n, err := c.Ledger.VerifyAudit(inv.ctx)
 	add("audit log", err, entriesOf(n)+", whole")
-	sight, err := c.Look(inv.ctx, nil, true)
+	sight, err := c.Look(inv.ctx, backfill.LookOptions{})
 	if !add("sources and calendars", err, "can be read") {
 		return
 	}

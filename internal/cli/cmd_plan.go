@@ -46,11 +46,29 @@ func (inv *invocation) request(c *backfill.Coordinator, sight *backfill.Sight, f
 			return req, &backfill.InputError{What: name + " is a source: Headway reads it and does not compute it", Next: "name a table that reads it, or `headway observe " + name + "`"}
 		}
 	}
-	if !f.given() && len(f.Table) == 0 {
-		return req, nil
+	if iv, axis, ok := inv.oneRange(c, f); ok {
+		req.Range = &plan.Range{Axis: axis, Interval: iv}
 	}
 	req.Sets, err = inv.resolve(c, sight, names, f.rangeFlags, len(f.Table) > 0)
 	return req, err
+}
+
+// oneRange is the range as it was named, on the axis of the first table named or of the finest of all.
+func (inv *invocation) oneRange(c *backfill.Coordinator, f *requestFlags) (calendar.Interval, calendar.Axis, bool) {
+	if f.From == "" && f.To == "" {
+		return calendar.Interval{}, calendar.Axis{}, false
+	}
+	var axis calendar.Axis
+	for _, t := range c.Project.Tables {
+		if len(f.Table) > 0 && f.Table[0] != t.Name || !t.Partitioned() {
+			continue
+		}
+		if axis.Grain == calendar.None || t.Axis.Grain < axis.Grain {
+			axis = t.Axis
+		}
+	}
+	iv, err := axis.ParseRange(f.From, f.To, inv.Now())
+	return iv, axis, err == nil && axis.Grain != calendar.None
 }
 
 type planCmd struct {
@@ -76,18 +94,21 @@ func (cmd *planCmd) Run(inv *invocation) error {
 	if err != nil {
 		return fmt.Errorf("write down the plan: %w", err)
 	}
+	if cmd.Cost {
+		inv.say("cost: the warehouse cannot say what a query would read before it runs")
+	}
 	if cmd.Out != "" {
-		if err := os.WriteFile(resolve(inv.Dir, cmd.Out), append(text, '\n'), 0o600); err != nil {
+		saved, err := withFlags(text, &cmd.requestFlags)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(resolve(inv.Dir, cmd.Out), append(saved, '\n'), 0o600); err != nil {
 			return fmt.Errorf("write the plan: %w", err)
 		}
 		inv.say("plan %s written to %s", p.ID, cmd.Out)
 	}
-	if inv.json() {
-		if err := inv.answer(json.RawMessage(text)); err != nil {
-			return err
-		}
-	} else {
-		inv.printPlan(c, p, cmd.Explain)
+	if err := inv.showPlan(c, p, cmd.Explain); err != nil {
+		return err
 	}
 	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0) {
 		return &exitError{Code: exitRefused}
@@ -95,14 +116,47 @@ func (cmd *planCmd) Run(inv *invocation) error {
 	return nil
 }
 
+// showPlan answers with a plan.
+func (inv *invocation) showPlan(c *backfill.Coordinator, p *plan.Plan, explain bool) error {
+	if !inv.json() {
+		inv.printPlan(c, p, explain)
+		return nil
+	}
+	text, err := p.JSON()
+	if err != nil {
+		return fmt.Errorf("write down the plan: %w", err)
+	}
+	return inv.answer(json.RawMessage(text))
+}
+
+// withFlags adds to a plan's JSON what it was asked for with, so that run --plan asks for the same.
+func withFlags(text []byte, f *requestFlags) ([]byte, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("write the plan: %w", err)
+	}
+	flags, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("write the plan: %w", err)
+	}
+	all["flags"] = flags
+	return json.MarshalIndent(all, "", "  ")
+}
+
 // makePlan looks at the world and resolves the flags.
 func (inv *invocation) makePlan(c *backfill.Coordinator, f *requestFlags) (*backfill.Sight, *plan.Plan, error) {
 	if _, err := c.Names(f.Table); err != nil {
 		return nil, nil, err
 	}
-	sight, err := inv.look(c, f.Table, f.observeFlag)
+	leave := f.Class == "scheduled" && !strings.Contains(f.Reprocess, "code") && !strings.Contains(f.Reprocess, "stale") && !strings.Contains(f.Reprocess, "all")
+	sight, err := inv.lookWith(c, backfill.LookOptions{Tables: f.Table, NoObserve: f.NoObserve, LeaveCode: leave})
 	if err != nil {
 		return nil, nil, err
+	}
+	if leave {
+		if err := inv.tellLeftCode(c, sight, f.Table); err != nil {
+			return nil, nil, err
+		}
 	}
 	req, err := inv.request(c, sight, f)
 	if err != nil {
@@ -110,6 +164,22 @@ func (inv *invocation) makePlan(c *backfill.Coordinator, f *requestFlags) (*back
 	}
 	p, err := c.Plan(inv.ctx, sight, req)
 	return sight, p, err
+}
+
+// tellLeftCode counts what a scheduled run leaves that other code computed.
+func (inv *invocation) tellLeftCode(c *backfill.Coordinator, sight *backfill.Sight, asked []string) error {
+	names, err := c.Names(asked)
+	if err != nil {
+		return err
+	}
+	return sight.View.With(inv.ctx, func(w *plan.World) error {
+		for _, name := range names {
+			if n := w.Judge(name).Code.Count(); n > 0 {
+				inv.say("left as they are: %s of %s computed by other code (class scheduled; --reprocess code computes them)", count(n, "partition"), name)
+			}
+		}
+		return nil
+	})
 }
 
 // printPlan shows a plan to a person.
@@ -230,7 +300,7 @@ func (cmd whyCmd) Run(inv *invocation) error {
 		return inv.answer(json.RawMessage(bytes.TrimSpace(text)))
 	}
 	inv.printChain(chain)
-	return inv.printProvenance(c, cmd.Table, p)
+	return inv.printProvenance(c, sight, cmd.Table, p)
 }
 
 func (inv *invocation) printChain(chain *plan.Chain) {
@@ -250,15 +320,18 @@ func (inv *invocation) printChain(chain *plan.Chain) {
 }
 
 // printProvenance tells who wrote what stands in a partition, with which code, from which inputs.
-func (inv *invocation) printProvenance(c *backfill.Coordinator, table string, p calendar.Partition) error {
+func (inv *invocation) printProvenance(c *backfill.Coordinator, sight *backfill.Sight, table string, p calendar.Partition) error {
 	origin, err := c.Provenance(inv.ctx, table, p)
 	if err != nil || origin == nil {
 		return err
 	}
 	inv.print("written by attempt %s of run %s at %s, code %s", origin.ID, origin.Run, origin.EndedAt.UTC().Format("2006-01-02 15:04:05"), short(origin.Version))
-	for _, h := range origin.Hulls {
-		name := c.NameOf(h.Input)
-		inv.print("  from %s %s", name, c.Format(name, calendar.NewSet(h.Reach)))
-	}
-	return nil
+	return sight.View.With(inv.ctx, func(w *plan.World) error {
+		for _, in := range c.Tables[table].Inputs {
+			if read := w.Upstream(table, in, calendar.Of(p)); !read.Empty() {
+				inv.print("  from %s %s (%s)", in.Table, span(c.Tables[in.Table].Axis, read), count(read.Count(), "partition"))
+			}
+		}
+		return nil
+	})
 }

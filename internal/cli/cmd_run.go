@@ -32,18 +32,24 @@ func (cmd *runCmd) Run(inv *invocation) error {
 		return err
 	}
 	defer inv.close(c)
+	wanted := ""
+	if cmd.Plan != "" {
+		if wanted, err = inv.savedPlan(cmd.Plan, &cmd.requestFlags); err != nil {
+			return err
+		}
+	}
 	sight, p, err := inv.makePlan(c, &cmd.requestFlags)
 	if err != nil {
 		return err
 	}
-	if cmd.Plan != "" {
-		if err := inv.samePlan(cmd.Plan, p); err != nil {
-			return err
+	if wanted != "" && wanted != p.ID {
+		return &backfill.RefusedError{
+			What: fmt.Sprintf("plan %s is out of date: what it was asked for now gives plan %s", wanted, p.ID),
+			Next: "look at the new one with `headway plan`, and write it again",
 		}
 	}
 	if cmd.DryRun {
-		inv.printPlan(c, p, false)
-		return nil
+		return inv.showPlan(c, p, false)
 	}
 	if err := inv.guard(c, p, cmd.Yes); err != nil {
 		return err
@@ -61,7 +67,7 @@ func (cmd *runCmd) Run(inv *invocation) error {
 		return answerErr
 	}
 	if err != nil {
-		return err
+		return &exitError{Code: inv.codeOf(err), Err: err, told: true}
 	}
 	if report.Exit != 0 {
 		return &exitError{Code: report.Exit}
@@ -69,26 +75,25 @@ func (cmd *runCmd) Run(inv *invocation) error {
 	return nil
 }
 
-// samePlan refuses to carry out a plan that is no longer what its request resolves to.
-func (inv *invocation) samePlan(file string, now *plan.Plan) error {
+// savedPlan reads a plan that plan --out wrote: its id, and the flags that it was asked for with.
+func (inv *invocation) savedPlan(file string, flags *requestFlags) (string, error) {
+	if len(flags.Table) > 0 || flags.given() || flags.Reprocess != "" || flags.Upstream || flags.Downstream {
+		return "", &backfill.InputError{What: "--plan names what to do already", Next: "leave tables, ranges and kinds away"}
+	}
 	text, err := os.ReadFile(resolve(inv.Dir, file)) //nolint:gosec // a path that the user named
 	if err != nil {
-		return &backfill.InputError{What: "the plan cannot be read: " + err.Error()}
+		return "", &backfill.InputError{What: "the plan cannot be read: " + err.Error()}
 	}
 	var was struct {
-		Schema string `json:"schema"`
-		Plan   string `json:"plan"`
+		Schema string       `json:"schema"`
+		Plan   string       `json:"plan"`
+		Flags  requestFlags `json:"flags"`
 	}
 	if err := json.Unmarshal(text, &was); err != nil || was.Schema != plan.Schema {
-		return &backfill.InputError{What: file + " is no plan", Next: "write one with `headway plan --out " + file + "`"}
+		return "", &backfill.InputError{What: file + " is no plan", Next: "write one with `headway plan --out " + file + "`"}
 	}
-	if was.Plan != now.ID {
-		return &backfill.RefusedError{
-			What: fmt.Sprintf("plan %s is out of date: the same request now gives plan %s", was.Plan, now.ID),
-			Next: "give run the same tables and range as plan had; if you did, look at the new plan and write it again",
-		}
-	}
-	return nil
+	*flags = was.Flags
+	return was.Plan, nil
 }
 
 // guard asks before a large run.
@@ -121,8 +126,10 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	if inv.json() {
 		return inv.answer(r)
 	}
-	if len(r.Tables) == 0 && r.Exit == 0 {
-		inv.print("nothing to do: all that was asked for is fresh")
+	if len(r.Tables) == 0 {
+		if r.Exit == 0 {
+			inv.print("nothing to do: all that was asked for is fresh")
+		}
 		return nil
 	}
 	rows := [][]string{{"TABLE", "PUBLISHED", "UNCHANGED", "FRESH", "QUARANTINED", "FAILED", "BLOCKED", "STOPPED"}}

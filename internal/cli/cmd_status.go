@@ -64,7 +64,11 @@ func (cmd statusCmd) Run(inv *invocation) error {
 	var list []*tableStatus
 	err = sight.View.With(inv.ctx, func(w *plan.World) error {
 		for _, name := range names {
-			list = append(list, statusOf(c, w, name, sets[name]))
+			shown := sets[name]
+			if r := cmd.rangeFlags; !r.given() {
+				shown = shown.Union(sight.Coming[name])
+			}
+			list = append(list, statusOf(c, w, name, shown, sets[name].Count()))
 		}
 		return nil
 	})
@@ -89,9 +93,9 @@ func (cmd statusCmd) Run(inv *invocation) error {
 	return err
 }
 
-func statusOf(c *backfill.Coordinator, w *plan.World, name string, set calendar.Set) *tableStatus {
+func statusOf(c *backfill.Coordinator, w *plan.World, name string, set calendar.Set, expected int) *tableStatus {
 	axis := c.Tables[name].Axis
-	s := &tableStatus{Table: name, Expected: set.Count(), States: map[string]int{}, index: calendar.NewIndex(set), Intervals: []stateInterval{}}
+	s := &tableStatus{Table: name, Expected: expected, States: map[string]int{}, index: calendar.NewIndex(set), Intervals: []stateInterval{}}
 	for _, state := range stateNames {
 		s.States[state] = 0
 	}

@@ -29,6 +29,7 @@ const (
 type exitError struct {
 	Code int
 	Err  error
+	told bool // the answer on stdout has said it already
 }
 
 func (e *exitError) Error() string {
@@ -77,7 +78,7 @@ func (inv *invocation) fail(err error) int {
 	if errors.As(err, &exit) && exit.Err == nil {
 		return code
 	}
-	if inv.json() {
+	if inv.json() && (exit == nil || !exit.told) {
 		_ = inv.answer(struct { //nolint:errcheck // stdout is gone: the code still tells
 			Schema  string  `json:"schema"`
 			Code    int     `json:"code"`

@@ -22,7 +22,11 @@ type observeFlag struct {
 
 // look looks at the world, and tells what the sources brought.
 func (inv *invocation) look(c *backfill.Coordinator, tables []string, o observeFlag) (*backfill.Sight, error) {
-	sight, err := c.Look(inv.ctx, tables, !o.NoObserve)
+	return inv.lookWith(c, backfill.LookOptions{Tables: tables, NoObserve: o.NoObserve})
+}
+
+func (inv *invocation) lookWith(c *backfill.Coordinator, o backfill.LookOptions) (*backfill.Sight, error) {
+	sight, err := c.Look(inv.ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +64,7 @@ func (inv *invocation) resolve(c *backfill.Coordinator, sight *backfill.Sight, n
 			base = axis
 		}
 	}
-	echoed := map[calendar.Axis]bool{}
+	echoed := map[string]bool{}
 	for _, name := range names {
 		t := c.Tables[name]
 		set := sight.Expected[name]
@@ -78,22 +82,28 @@ func (inv *invocation) resolve(c *backfill.Coordinator, sight *backfill.Sight, n
 				return nil, &backfill.InputError{What: fmt.Sprintf("range of %s: %v", name, err)}
 			}
 			iv = axis.Convert(iv, t.Axis)
-			if !echoed[t.Axis] {
-				inv.say("range: [%s, %s) by %s", openID(t.Axis, iv.Start), openID(t.Axis, iv.End), t.Axis.Grain)
-				echoed[t.Axis] = true
-			}
-			set = set.Within(iv)
+			inv.echo(echoed, t.Axis, iv)
+			out[name] = set.Within(iv)
+			continue
 		}
 		out[name] = set
-	}
-	if r.Last == 0 && !r.given() && named {
-		for _, name := range names {
-			if b := out[name].Bounds(); !b.Empty() && c.Tables[name].Partitioned() {
-				inv.say("range: [%s, %s) of %s", c.ID(name, b.Start), c.ID(name, b.End), name)
-			}
+		if t.Partitioned() {
+			inv.echo(echoed, t.Axis, set.Bounds())
 		}
 	}
 	return out, nil
+}
+
+// echo tells the resolved interval, once for each axis and interval.
+func (inv *invocation) echo(told map[string]bool, axis calendar.Axis, iv calendar.Interval) {
+	line := fmt.Sprintf("range: [%s, %s) by %s", openID(axis, iv.Start), openID(axis, iv.End), axis.Grain)
+	if iv.Empty() {
+		line = "range: nothing is expected there"
+	}
+	if !told[line] {
+		told[line] = true
+		inv.say("%s", line)
+	}
 }
 
 func openID(axis calendar.Axis, p calendar.Partition) string {

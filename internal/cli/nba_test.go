@@ -149,10 +149,10 @@ func facts(t *testing.T, file string) {
 	}
 	defer db.Close() //nolint:errcheck // it was only read
 	rows, err := db.Query(`
-		select o.season, count(distinct o.game_id), avg(o.possessions),
+		select o.season, count(distinct o.game_id) filter (o.season_type = 'regular'), avg(o.possessions),
 			(select sum(p.usage_rate * p.minutes) / sum(p.minutes) from player_game_summary p
 			 where p.season = o.season and p.season_type = 'regular' and p.minutes > 0)
-		from team_offense_game_summary o where o.season_type = 'regular' group by o.season order by o.season`)
+		from team_offense_game_summary o group by o.season order by o.season`)
 	if err != nil {
 		t.Fatal(err)
 	}

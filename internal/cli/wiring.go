@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +24,10 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Environment: backfill.Environment{
 			Now:           time.Now,
 			NewID:         newID,
-			Lookup:        os.LookupEnv,
+			Lookup:        lookup,
+			Random:        mathrand.Float64,
 			Holder:        sqlite.ThisProcess(),
+			Alive:         sqlite.Alive,
 			Log:           Logger(os.Stderr),
 			OpenLedger:    openLedger,
 			OpenWarehouse: openWarehouse,
@@ -63,10 +66,30 @@ func openWarehouse(ctx context.Context, w *catalog.Warehouse, dir string, readOn
 	if w.Type != "duckdb" {
 		return nil, &backfill.InputError{What: fmt.Sprintf("%s: warehouses of type %s cannot be opened by this version", w.Pos, w.Type), Next: "use duckdb"}
 	}
-	path := w.Path
+	path, err := catalog.Resolve(w.Path, lookup)
+	if err != nil {
+		return nil, &backfill.InputError{What: fmt.Sprintf("%s: the path of warehouse %s: %v", w.Pos, w.Name, err), Next: "set the variable"}
+	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
 	const patience = 30 * time.Second
-	return duckdb.Open(ctx, path, duckdb.Options{LocationBase: dir, OpenWait: patience, ReadOnly: readOnly})
+	return duckdb.Open(ctx, path, duckdb.Options{OpenWait: patience, ReadOnly: readOnly})
+}
+
+// maxSecret bounds a file that ${file:…} names.
+const maxSecret = 64 << 10
+
+// lookup resolves ${NAME} from the environment and ${file:path} from a file, without its last line end.
+func lookup(name string) (string, bool) {
+	path, ok := strings.CutPrefix(name, "file:")
+	if !ok {
+		return os.LookupEnv(name)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > maxSecret {
+		return "", false
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // a path that the project names
+	return strings.TrimRight(string(text), "\r\n"), err == nil
 }

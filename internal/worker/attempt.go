@@ -47,6 +47,11 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 	}
 	defer log.Close() //nolint:errcheck // a log that cannot be closed must not fail what was published
 	out, err := w.compute(ctx, t, a, j, try, log)
+	if kept := new(uncertainError); errors.As(err, &kept) {
+		// It may be committed, or is: the attempt stays open, and whoever takes the lease next fences, looks and settles (rule 2).
+		fmt.Fprintf(log, "headway: %v\n", err) //nolint:errcheck // the error itself is returned
+		return outcome{}, err
+	}
 	if err != nil {
 		fmt.Fprintf(log, "headway: %v\n", err) //nolint:errcheck // the error itself is returned and recorded
 		return outcome{}, w.fail(ctx, t, a, nil, err)
@@ -56,6 +61,9 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 
 // compute fences, produces, checks and publishes.
 func (w *Worker) compute(ctx context.Context, t *Table, a *ledger.Attempt, j judged, try int, log io.Writer) (outcome, error) {
+	if err := w.pinned(ctx, t); err != nil {
+		return outcome{}, err
+	}
 	if err := t.Warehouse.Raise(ctx, t.Key, a.Set, a.Token); err != nil {
 		return outcome{}, err
 	}
@@ -66,15 +74,36 @@ func (w *Worker) compute(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	if err != nil {
 		return outcome{}, timeoutCause(err, produceCtx, t.Timeout)
 	}
+	if stage != nil {
+		defer w.discard(t, stage)
+	}
+	if err := w.pinned(ctx, t); err != nil {
+		return outcome{}, err
+	}
 	if stage == nil {
 		return w.guarded(ctx, t, a, j, task, report)
 	}
 	out, err := w.judgeStage(ctx, t, task, stage, report)
 	if err != nil {
-		return outcome{}, errors.Join(err, t.Warehouse.Discard(ctx, stage))
+		return outcome{}, err
 	}
 	return w.publish(ctx, t, a, j, stage, out)
 }
+
+// discard drops a stage that nobody needs any more; rows that were quarantined have been set aside. A stage that cannot be dropped is swept
+// away by the next run.
+func (w *Worker) discard(t *Table, stage *warehouse.Stage) {
+	if err := t.Warehouse.Discard(context.Background(), stage); err != nil {
+		w.Log.Warn("a stage could not be dropped", "table", t.Name, "stage", stage.Relation, "error", err)
+	}
+}
+
+// An uncertainError ends an attempt of which it is not known here what the warehouse committed, or of which it is known and could not be
+// recorded.
+type uncertainError struct{ err error }
+
+func (e *uncertainError) Error() string { return e.err.Error() }
+func (e *uncertainError) Unwrap() error { return e.err }
 
 // judgeStage checks what was staged and parts what passes from what does not.
 func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, stage *warehouse.Stage, report *executor.Report) (outcome, error) {
@@ -112,10 +141,12 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 	if err != nil {
 		return out, err
 	}
-	if len(checks) > 0 && len(filled) > 0 {
-		if out.verdicts, err = t.Warehouse.Check(ctx, t.Target, stage, calendar.Of(filled...), checks); err != nil {
+	if len(checks) > 0 {
+		verdicts, err := t.Warehouse.Check(ctx, t.Target, stage, task.Set, checks)
+		if err != nil {
 			return out, fmt.Errorf("check %s: %w", t.Name, err)
 		}
+		out.verdicts = judgedOnly(verdicts, checks, calendar.Of(filled...))
 	}
 	for _, v := range out.verdicts {
 		if !v.Passed && !v.Warn && out.reasons[v.Partition] == "" {
@@ -129,6 +160,22 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 	out.quarantined = calendar.Of(bad...)
 	out.published = task.Set.Minus(out.quarantined)
 	return out, nil
+}
+
+// judgedOnly leaves out what checks of rows say of partitions that have none: there is nothing to judge. Checks that count rows or ask a
+// query of their own speak of every partition.
+func judgedOnly(verdicts []warehouse.Verdict, checks []warehouse.Check, filled calendar.Set) []warehouse.Verdict {
+	counts := map[string]bool{}
+	for _, c := range checks {
+		counts[c.ID] = c.Kind == string(catalog.CheckRows) || c.Kind == string(catalog.CheckSQL)
+	}
+	kept := verdicts[:0:0]
+	for _, v := range verdicts {
+		if counts[v.Check] || filled.Contains(v.Partition) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
 }
 
 // publish stores the intent, publishes what passed, and records what the warehouse committed (rule 11).
@@ -149,40 +196,30 @@ func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 		Version: a.Version, At: w.Now(),
 	})
 	if err != nil {
-		// Whether it was committed is settled by looking, not by guessing.
-		return w.afterFailedPublish(ctx, t, a, out, known, err)
+		err = fmt.Errorf("publish %s: %w", t.Name, err)
+		if errors.Is(err, warehouse.ErrUnknown) || ctx.Err() != nil {
+			return outcome{}, &uncertainError{err}
+		}
+		return outcome{}, err
 	}
 	out.unchanged = unchanged(out.published, done.Replaced, done.Inserted, known)
 	return out, w.record(ctx, t, a, out)
 }
 
-// record tells the ledger what was committed. It must not fail for a stop that came meanwhile: the commit stands.
+// recordTries is how often the record of what the warehouse has committed is tried: it can be repeated, and must not be lost.
+const recordTries = 5
+
+// record tells the ledger what was committed. A stop that came meanwhile does not keep it from that: the commit stands.
 func (w *Worker) record(ctx context.Context, t *Table, a *ledger.Attempt, out outcome) error {
-	_, err := w.Ledger.Record(context.WithoutCancel(ctx), ledger.Commit{
-		Attempt: a.ID, Published: out.published, Unchanged: out.unchanged, At: w.Now(),
+	commit := ledger.Commit{Attempt: a.ID, Published: out.published, Unchanged: out.unchanged, At: w.Now()}
+	err := w.Backoff.Retry(context.WithoutCancel(ctx), recordTries, nil, func(ctx context.Context, _ int) error {
+		_, err := w.Ledger.Record(ctx, commit)
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("record what was published to %s (it is committed in the warehouse; the next run finds it there): %w", t.Name, err)
+		return &uncertainError{fmt.Errorf("record what was published to %s (it stands in the warehouse, where the next run finds it): %w", t.Name, err)}
 	}
 	return nil
-}
-
-// afterFailedPublish looks whether the transaction of a publish that failed was committed all the same.
-func (w *Worker) afterFailedPublish(ctx context.Context, t *Table, a *ledger.Attempt, out outcome, known []ledger.Content, cause error) (outcome, error) {
-	if !errors.Is(cause, warehouse.ErrUnknown) {
-		return outcome{}, fmt.Errorf("publish %s: %w", t.Name, cause)
-	}
-	looking := context.WithoutCancel(ctx)
-	markers, err := t.Warehouse.Markers(looking, t.Key, out.published)
-	if err != nil {
-		return outcome{}, fmt.Errorf("publish %s: %w; and its markers cannot be read: %w", t.Name, cause, err)
-	}
-	found := CommitOf(a.ID, markers, known)
-	if found.Published.Empty() {
-		return outcome{}, fmt.Errorf("publish %s: %w", t.Name, cause)
-	}
-	out.published, out.unchanged = found.Published, found.Unchanged
-	return out, w.record(looking, t, a, out)
 }
 
 // CommitOf is what an attempt's markers say that it committed. A partition is unchanged when the rows it replaced are the rows it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -35,10 +36,13 @@ type Worker struct {
 	NewID func(prefix string) string
 	// Backoff is how long to wait between the tries of a chunk.
 	Backoff dispatch.Backoff
+	Log     *slog.Logger
 	// OpenLog opens the log of an attempt.
 	OpenLog func(id ledger.AttemptID, table string) (io.WriteCloser, error)
 	// Seen is told the verdicts of each attempt, for the run's report. It may be called from many goroutines.
 	Seen func(table string, verdicts []warehouse.Verdict, published calendar.Set)
+	// Code gives the version of a table's code as it is on disk now: a run pins its code (rule 21).
+	Code func(ctx context.Context, table string) (string, error)
 	// Relations are the quoted relations of all tables by name.
 	Relations map[string]string
 	// Expected are the tables' expected partitions by name.
@@ -61,62 +65,84 @@ type judged struct {
 // Do carries out one chunk: what is fresh by now is skipped, what cannot be computed is blocked, the rest is attempted. It accounts for
 // every partition of the chunk.
 func (w *Worker) Do(ctx context.Context, c run.Chunk) run.Result {
-	t := w.Tables[c.Table]
-	j, err := w.judge(ctx, t, c.Set)
-	if err != nil {
-		return failure(ctx, c.Set, err)
-	}
-	result := run.Result{Skipped: j.fresh, Blocked: j.blocked}
-	if !j.blocked.Empty() {
-		result.Cause, result.Reason = j.cause, j.why
-	}
-	if j.set.Empty() {
-		return result
-	}
 	budget := splitBudget
-	return add(result, w.try(ctx, t, j, &budget))
+	return w.try(ctx, w.Tables[c.Table], c.Set, &budget)
 }
 
 // splitBudget bounds how many more attempts a chunk may cost that is split because it failed.
 const splitBudget = 24
 
-// try attempts a set, again as often as the table allows, and then in halves: rows of one partition that cannot be computed must not fail
-// the others.
-func (w *Worker) try(ctx context.Context, t *Table, j judged, budget *int) run.Result {
+// try judges a set and attempts what of it is to be computed, again as often as the table allows, and then in halves: rows of one
+// partition that cannot be computed must not fail the others. The world is asked anew before every attempt (rule 21).
+func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *int) run.Result {
+	j, err := w.judge(ctx, t, set)
+	if err != nil {
+		return failure(ctx, set, err)
+	}
+	result := passive(j)
+	if j.set.Empty() {
+		return result
+	}
 	var out outcome
-	err := w.Backoff.Retry(ctx, 1+t.Retries, permanent, func(ctx context.Context, number int) error {
-		var err error
+	err = w.Backoff.Retry(ctx, 1+t.Retries, permanent, func(ctx context.Context, number int) error {
+		if number > 1 {
+			if j, err = w.judge(ctx, t, set); err != nil {
+				return err
+			}
+			if result = passive(j); j.set.Empty() {
+				return nil
+			}
+		}
 		out, err = w.attempt(ctx, t, j, number)
 		return err
 	})
-	if err == nil {
-		w.Seen(t.Name, out.verdicts, out.published)
-		result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined}
-		if p, ok := out.quarantined.First(); ok {
-			result.Reason = fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), out.reasons[p])
-		}
-		return result
-	}
-	if j.set.Count() > 1 && *budget >= 2 && ctx.Err() == nil && splittable(err) {
+	switch {
+	case err == nil:
+		return add(result, w.done(t, out))
+	case j.set.Count() > 1 && *budget >= 2 && ctx.Err() == nil && splittable(err):
 		*budget -= 2
 		halves := j.set.Chunks((j.set.Count() + 1) / 2)
-		left := w.try(ctx, t, j.part(halves[0]), budget)
-		return add(left, w.try(ctx, t, j.part(halves[1]), budget))
+		result = add(result, w.try(ctx, t, halves[0], budget))
+		return add(result, w.try(ctx, t, halves[1], budget))
 	}
-	return failure(ctx, j.set, fmt.Errorf("%s %s: %w", t.Name, t.Axis.FormatSet(j.set, 2), err))
+	return add(result, failure(ctx, j.set, fmt.Errorf("%s %s: %w", t.Name, t.Axis.FormatSet(j.set, 2), err)))
 }
 
-// part is the judgement of some of the partitions.
-func (j judged) part(set calendar.Set) judged {
-	j.set = set
-	short := make([]ledger.ShortSet, 0, len(j.short))
-	for _, s := range j.short {
-		if in := s.Set.Intersect(set); !in.Empty() {
-			short = append(short, ledger.ShortSet{Set: in, Shortfall: s.Shortfall})
-		}
+// passive accounts for what of a judged set is not attempted.
+func passive(j judged) run.Result {
+	result := run.Result{Skipped: j.fresh, Blocked: j.blocked}
+	if !j.blocked.Empty() {
+		result.Cause, result.Reason = j.cause, j.why
 	}
-	j.short = short
-	return j
+	return result
+}
+
+// done accounts for an attempt that came to its end.
+func (w *Worker) done(t *Table, out outcome) run.Result {
+	w.Seen(t.Name, out.verdicts, out.published)
+	result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined}
+	if p, ok := out.quarantined.First(); ok {
+		result.Reason = fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), out.reasons[p])
+	}
+	return result
+}
+
+// ErrCodeChanged says that the files of a command changed while a run that had pinned them was under way.
+var ErrCodeChanged = errors.New("the code has changed since the run began")
+
+// pinned refuses to go on with other code than the run began with. A query is held in memory; the files of a command are on disk.
+func (w *Worker) pinned(ctx context.Context, t *Table) error {
+	if t.Command == nil {
+		return nil
+	}
+	now, err := w.Code(ctx, t.Name)
+	if err != nil {
+		return err
+	}
+	if now != t.Version.Version {
+		return fmt.Errorf("%w: version %.12s, now %.12s: run again", ErrCodeChanged, t.Version.Version, now)
+	}
+	return nil
 }
 
 // permanent errors come again however often they are tried.
@@ -126,8 +152,11 @@ func permanent(err error) bool {
 		schema  *warehouse.SchemaError
 		fenced  *warehouse.FencedError
 		foreign *warehouse.ForeignLedgerError
+		bad     *warehouse.QueryError
+		kept    *uncertainError
 	)
-	return errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrUnsettled) || errors.Is(err, context.Canceled) ||
+	return errors.As(err, &bad) || errors.As(err, &kept) || errors.Is(err, executor.ErrPermanent) || errors.Is(err, ErrCodeChanged) ||
+		errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrUnsettled) || errors.Is(err, context.Canceled) ||
 		errors.As(err, &outside) || errors.As(err, &schema) || errors.As(err, &fenced) || errors.As(err, &foreign) || query.IsTemplateError(err)
 }
 
@@ -225,8 +254,12 @@ func add(a, b run.Result) run.Result {
 	if out.Reason == "" {
 		out.Reason = b.Reason
 	}
-	if out.Cause == "" || b.Cause == run.CauseConflict {
+	if out.Cause == "" {
 		out.Cause = b.Cause
+	}
+	// A hold on some partitions is no excuse for others that really failed.
+	if own := a.Failed.Union(b.Failed); out.Cause == run.CauseConflict && !own.Empty() && (a.Cause == "" && !a.Failed.Empty() || b.Cause == "" && !b.Failed.Empty()) {
+		out.Cause = ""
 	}
 	return out
 }

@@ -35,6 +35,12 @@ func thisMachine() ledger.Machine {
 	return ledger.Machine{Host: hostname(), Boot: bootID(), Clock: bootClock, Alive: alive}
 }
 
+// Alive reports whether a holder of this machine still runs. Of a holder of another boot it does not.
+func Alive(h ledger.Holder) bool {
+	m := thisMachine()
+	return m.Here(h) && m.Alive(h)
+}
+
 // fill sets what was left out.
 func (o *Options) fill() {
 	if o.Machine.Clock == nil {
