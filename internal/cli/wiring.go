@@ -13,7 +13,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/ledger"
-	"github.com/headway-data/headway/internal/ledger/sqlite"
+	"github.com/headway-data/headway/internal/ledger/lite"
 	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/warehouse/duckdb"
 )
@@ -26,8 +26,8 @@ func NewProcess(dir, version string, signal func() int) *Process {
 			NewID:         newID,
 			Lookup:        lookup,
 			Random:        mathrand.Float64,
-			Holder:        sqlite.ThisProcess(),
-			Alive:         sqlite.Alive,
+			Holder:        lite.ThisProcess(),
+			Alive:         lite.Alive,
 			Log:           Logger(os.Stderr),
 			OpenLedger:    openLedger,
 			OpenWarehouse: openWarehouse,
@@ -59,7 +59,7 @@ func openLedger(ctx context.Context, url, dir string, readOnly bool) (ledger.Led
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	return sqlite.Open(ctx, path, sqlite.Options{ReadOnly: readOnly})
+	return lite.Open(ctx, path, lite.Options{ReadOnly: readOnly})
 }
 
 func openWarehouse(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error) {

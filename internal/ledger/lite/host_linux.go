@@ -1,4 +1,4 @@
-package sqlite
+package lite
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 func bootClock() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic("sqlite: the boot clock cannot be read: " + err.Error())
+		panic("lite: the boot clock cannot be read: " + err.Error())
 	}
 	return time.Duration(t.Nano())
 }

@@ -1,9 +1,9 @@
-// Package sqlite is the ledger in a SQLite file.
+// Package lite is the ledger in a SQLite file.
 //
 // All writes go through one goroutine, which puts those that wait together into one transaction: each in a savepoint of its own, one
 // commit for all. A commit costs a write to the disk (synchronous=FULL: leases and records survive a power cut), so ten waiting
 // operations cost little more than one. Reads have connections of their own and see the last commit.
-package sqlite
+package lite
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package sqlite
+package lite
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 func bootClock() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic("sqlite: the boot clock cannot be read: " + err.Error())
+		panic("lite: the boot clock cannot be read: " + err.Error())
 	}
 	return time.Duration(t.Nano())
 }

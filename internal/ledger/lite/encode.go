@@ -1,4 +1,4 @@
-package sqlite
+package lite
 
 import (
 	"encoding/binary"
@@ -20,7 +20,7 @@ func encodeSet(s calendar.Set) string {
 	}
 	out, err := json.Marshal(pairs)
 	if err != nil {
-		panic("sqlite: numbers cannot be written as JSON: " + err.Error())
+		panic("lite: numbers cannot be written as JSON: " + err.Error())
 	}
 	return string(out)
 }

@@ -1,4 +1,4 @@
-package sqlite
+package lite
 
 import (
 	"context"
@@ -106,7 +106,7 @@ func encodeIntervals(ivs []calendar.Interval) string {
 	slices.SortFunc(pairs, func(a, b [2]calendar.Partition) int { return int(a[0] - b[0]) })
 	out, err := json.Marshal(pairs)
 	if err != nil {
-		panic("sqlite: numbers cannot be written as JSON: " + err.Error())
+		panic("lite: numbers cannot be written as JSON: " + err.Error())
 	}
 	return string(out)
 }
