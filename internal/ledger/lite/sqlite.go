@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -48,8 +49,10 @@ type Ledger struct {
 	write *sql.DB // one connection, owned by the writer
 	read  *sql.DB
 	queue chan *operation
-	quit  chan struct{}
-	done  chan struct{}
+	quit  chan struct{} // closed by Close
+	done  chan struct{} // closed when the writer has ended
+
+	closing sync.Once
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)
@@ -196,9 +199,7 @@ func (l *Ledger) URL() string { return "sqlite:" + l.path }
 
 // Close waits for what is under way and closes the file.
 func (l *Ledger) Close() error {
-	if !l.opts.ReadOnly {
-		close(l.quit)
-	}
+	l.closing.Do(func() { close(l.quit) })
 	<-l.done
 	return errors.Join(l.read.Close(), l.write.Close())
 }
