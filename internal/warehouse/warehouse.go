@@ -30,7 +30,8 @@ type Warehouse interface {
 
 	// Stage computes a query's rows into a new stage, in one statement however many partitions it is for. The query selects the rows of
 	// the set's bounds; rows of those bounds that are outside the set are dropped (computed in passing); rows outside the bounds, or whose
-	// partition column is null, refuse the stage with *OutsideError, as does a query without the partition column.
+	// partition column is null, refuse the stage with *OutsideError; a query without the partition column, or with one that is no time,
+	// does with *SchemaError. A statement that fails on values gives *DataError, one that cannot be run as written *QueryError.
 	Stage(ctx context.Context, req StageRequest) (*Stage, error)
 
 	// OpenStage makes an empty stage that a command will fill: a relation like the target where that exists. name is what the command is told.
@@ -41,7 +42,8 @@ type Warehouse interface {
 	SealStage(ctx context.Context, target Target, set calendar.Set, attempt string) (*Stage, error)
 
 	// Check runs the checks over the partitions of a stage, or of the published relation when stage is nil. It answers for every partition of
-	// set and every check; a partition that a query's answer does not mention has failed. One statement a check, at most.
+	// set and every check; a partition that a query's answer does not mention has failed. One statement a check, at most. Staged rows of
+	// partitions that fail a check that blocks are kept aside, as long as Sweep is told to keep the attempt.
 	Check(ctx context.Context, target Target, stage *Stage, set calendar.Set, checks []Check) ([]Verdict, error)
 
 	// Publish replaces exactly the partitions of Publication.Set by the stage's rows, in one transaction, and says what was replaced.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -150,9 +151,21 @@ type repeat struct {
 	day      calendar.Date
 }
 
-// shownTwice finds such stretches from 1900 to 2100; most zones have none.
+// repeats holds what findRepeats found, by the zone's name.
+var repeats sync.Map
+
+// shownTwice lists the stretches of an axis's zone; most zones have none.
 func shownTwice(axis calendar.Axis) []repeat {
-	loc := axis.Start(0).Location()
+	if known, ok := repeats.Load(axis.Zone); ok {
+		return known.([]repeat) //nolint:forcetypeassert // nothing else is stored
+	}
+	found := findRepeats(axis.Start(0).Location())
+	repeats.Store(axis.Zone, found)
+	return found
+}
+
+// findRepeats looks at every change of the zone's clock from 1900 to 2100.
+func findRepeats(loc *time.Location) []repeat {
 	if loc == time.UTC {
 		return nil
 	}
@@ -167,6 +180,10 @@ func shownTwice(axis calendar.Axis) []repeat {
 		_, end := at.ZoneBounds()
 		if end.IsZero() {
 			break
+		}
+		if !end.After(at) { // package time loses the last day of leap years after its tables end
+			at = at.Add(perDay * time.Second)
+			continue
 		}
 		t := end.Unix()
 		before, after := floorDay(civil(t-1)), floorDay(civil(t))

@@ -68,9 +68,7 @@ func reads(plan string, sources map[string]string) ([]string, error) {
 		for _, n := range nodes {
 			var table string
 			if raw, ok := n.Extra["Table"]; ok && json.Unmarshal(raw, &table) == nil && table != "" {
-				if _, after, ok := strings.Cut(table, "."); ok {
-					table = after
-				}
+				table = withoutCatalog(table)
 				if source, ok := sources[table]; ok {
 					table = source
 				}
@@ -84,6 +82,23 @@ func reads(plan string, sources map[string]string) ([]string, error) {
 	walk(roots)
 	slices.Sort(out)
 	return out, nil
+}
+
+// withoutCatalog is schema.table, without quotes, of a name that a plan writes with its catalog and with quotes where they are needed.
+func withoutCatalog(full string) string {
+	var parts []string
+	quoted, start := false, 0
+	for i := range len(full) {
+		switch {
+		case full[i] == '"':
+			quoted = !quoted
+		case full[i] == '.' && !quoted:
+			parts = append(parts, unquote(full[start:i]))
+			start = i + 1
+		}
+	}
+	parts = append(parts, unquote(full[start:]))
+	return strings.Join(parts[max(0, len(parts)-2):], ".")
 }
 
 // Dates runs a calendar's query.

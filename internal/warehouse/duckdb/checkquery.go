@@ -45,8 +45,9 @@ func (e *examination) grouped(ctx context.Context, query string, judge func(of, 
 }
 
 func (e *examination) unique(ctx context.Context, check warehouse.Check) (map[calendar.Partition]warehouse.Verdict, error) {
-	query := fmt.Sprintf("SELECT headway_p, CAST(sum(n) AS BIGINT), CAST(sum(n) - count(*) AS BIGINT), CAST(min(%s) FILTER (WHERE n > 1) AS VARCHAR) "+
-		"FROM (SELECT headway_p, %s, count(*) AS n FROM %s%s GROUP BY headway_p, %s) GROUP BY headway_p",
+	query := fmt.Sprintf("SELECT headway_p, CAST(sum(headway_n) AS BIGINT), CAST(sum(headway_n) - count(*) AS BIGINT), "+
+		"CAST(min(%s) FILTER (WHERE headway_n > 1) AS VARCHAR) "+
+		"FROM (SELECT headway_p, %s, count(*) AS headway_n FROM %s%s GROUP BY headway_p, %s) GROUP BY headway_p",
 		key(check.Columns), names(check.Columns), e.from, whereOf(check), names(check.Columns))
 	return e.grouped(ctx, query, func(of, failed int64, example string) warehouse.Verdict {
 		v := warehouse.Verdict{Value: float64(failed), Weight: of, Passed: failed == 0}
@@ -63,9 +64,13 @@ func (e *examination) relationship(ctx context.Context, check warehouse.Check) (
 	if len(there) == 0 {
 		there = check.Columns
 	}
-	query := fmt.Sprintf("SELECT headway_p, count(*), count(*) FILTER (WHERE NOT found), CAST(min(%s) FILTER (WHERE NOT found) AS VARCHAR) "+
-		"FROM (SELECT headway_p, %s, coalesce((%s) IN (SELECT (%s) FROM %s), false) AS found FROM %s%s) GROUP BY headway_p",
-		key(check.Columns), names(check.Columns), names(check.Columns), names(there), check.To, e.from, whereOf(check))
+	whole := make([]string, len(check.Columns))
+	for i, col := range check.Columns {
+		whole[i] = name(col) + " IS NOT NULL"
+	}
+	query := fmt.Sprintf("SELECT headway_p, count(*), count(*) FILTER (WHERE NOT headway_f), CAST(min(%s) FILTER (WHERE NOT headway_f) AS VARCHAR) "+
+		"FROM (SELECT headway_p, %s, %s AND coalesce((%s) IN (SELECT (%s) FROM %s), false) AS headway_f FROM %s%s) GROUP BY headway_p",
+		key(check.Columns), names(check.Columns), strings.Join(whole, " AND "), names(check.Columns), names(there), check.To, e.from, whereOf(check))
 	return e.grouped(ctx, query, func(of, failed int64, example string) warehouse.Verdict {
 		return shared(check, of, failed, fmt.Sprintf("%d of %d rows are not found in %s, like %s", failed, of, check.To, shorten(example)))
 	})

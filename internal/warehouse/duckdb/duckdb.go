@@ -145,17 +145,26 @@ func (w *Warehouse) Lend(ctx context.Context, fn func(ctx context.Context) error
 		return w.failed(ctx, "wait until nobody uses "+w.path, err)
 	}
 	defer w.uses.Release(maxUses)
+	if err := w.letGo(ctx); err != nil {
+		return err
+	}
+	return fn(ctx)
+}
+
+// letGo closes the file if it is open.
+func (w *Warehouse) letGo(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return ErrClosed
 	}
-	if w.engine != nil {
-		if err := w.engine.detach(ctx); err != nil {
-			return w.failed(ctx, "let go of "+w.path, err)
-		}
+	if w.engine == nil {
+		return nil
 	}
-	return fn(ctx)
+	if err := w.engine.detach(ctx); err != nil {
+		return w.failed(ctx, "let go of "+w.path, err)
+	}
+	return nil
 }
 
 // Close ends the use of the file. It waits for methods that run. Closing twice is a no-op.

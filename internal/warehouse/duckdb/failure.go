@@ -28,7 +28,20 @@ func (w *Warehouse) failed(ctx context.Context, what string, err error) error {
 	if next := remedy(err, w.path); next != "" {
 		return fmt.Errorf("%s: %w: %s", what, err, next)
 	}
+	switch kind(err) {
+	case duck.ErrorTypeParser, duck.ErrorTypeSyntax, duck.ErrorTypeBinder, duck.ErrorTypeCatalog, duck.ErrorTypeParameterNotResolved:
+		return &warehouse.QueryError{What: what, Err: err}
+	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// ofData tells failures on values, which other partitions may be spared, from all others.
+func ofData(err error, computing string) error {
+	switch kind(err) {
+	case duck.ErrorTypeConversion, duck.ErrorTypeOutOfRange, duck.ErrorTypeDivideByZero, duck.ErrorTypeInvalidInput, duck.ErrorTypeMismatchType:
+		return &warehouse.DataError{Table: computing, Err: err}
+	}
+	return err
 }
 
 // isContract reports whether the error is one that callers branch on: it says all there is to say.
@@ -41,9 +54,11 @@ func isContract(err error) bool {
 		schema   *warehouse.SchemaError
 		source   *warehouse.SourceError
 		locked   *warehouse.LockedError
+		query    *warehouse.QueryError
+		data     *warehouse.DataError
 	)
 	return errors.As(err, &foreign) || errors.As(err, &fenced) || errors.As(err, &outside) || errors.As(err, &mismatch) ||
-		errors.As(err, &schema) || errors.As(err, &source) || errors.As(err, &locked) || errors.Is(err, ErrClosed)
+		errors.As(err, &schema) || errors.As(err, &source) || errors.As(err, &locked) || errors.As(err, &query) || errors.As(err, &data) || errors.Is(err, ErrClosed)
 }
 
 func kind(err error) duck.ErrorType {

@@ -148,7 +148,7 @@ func (w *Warehouse) Markers(ctx context.Context, table string, set calendar.Set)
 			return nil
 		}
 		return c.rows(ctx, fmt.Sprintf(`SELECT "partition", attempt, token, version, row_count, fingerprint, replaced, "at" FROM %s `+
-			`WHERE table_key = %s AND %s QUALIFY row_number() OVER (PARTITION BY "partition" ORDER BY token DESC, "at" DESC) = 1 ORDER BY "partition"`,
+			`WHERE table_key = %s AND %s QUALIFY row_number() OVER (PARTITION BY "partition" ORDER BY token DESC, "at" DESC, rowid DESC) = 1 ORDER BY "partition"`,
 			w.own("marker"), text(table), cut.filter(set)), func(r *sql.Rows) error {
 			m := warehouse.Marker{Table: table}
 			if err := r.Scan(&m.Partition, &m.Attempt, &m.Token, &m.Version, &m.Rows, &m.Fingerprint, &m.Replaced, &m.At); err != nil {

@@ -16,7 +16,8 @@ import (
 // column were not there. It is compared with hashes of the same engine only.
 //
 // Each pair is hashed; the hashes are combined by xor, and hashed again so that values that change places between two rows are seen.
-// The hash of (name, null) does not depend on the type, so that xor with it once takes the nulls out, with no CASE a column.
+// The hash of a pair is hashed once more, because DuckDB combines two values by an xor of its own, in which names would cancel out. The
+// hash of (name, null) does not depend on the type, so that xor with it once takes the nulls out, with no CASE a column.
 func rowHash(columns []warehouse.Column, digits int) string {
 	if len(columns) == 0 {
 		return "hash(0)"
@@ -24,7 +25,7 @@ func rowHash(columns []warehouse.Column, digits int) string {
 	terms := make([]string, 0, 2*len(columns))
 	for _, c := range columns {
 		column := text(strings.ToLower(c.Name))
-		terms = append(terms, fmt.Sprintf("hash(%s, %s)", column, comparable(name(c.Name), c.Type, digits)), fmt.Sprintf("hash(%s, NULL)", column))
+		terms = append(terms, "hash(hash("+column+", "+comparable(name(c.Name), c.Type, digits)+"))", "hash(hash("+column+", NULL))")
 	}
 	return "hash(" + xor(terms) + ")"
 }

@@ -144,7 +144,7 @@ func TestNBA(t *testing.T) {
 		return err
 	})
 	timed("bind", func() error {
-		b, err := w.Bind(ctx, "select * from raw_player_box join " + w.Relation("nba.team_offense") + " using (game_id)")
+		b, err := w.Bind(ctx, "select * from raw_player_box join "+w.Relation("nba.team_offense")+" using (game_id)")
 		if err == nil {
 			t.Log(b.Reads)
 		}

@@ -22,7 +22,7 @@ const maxReads = 3
 
 // A sourceCopy is a source's copy as it is recorded beside it.
 type sourceCopy struct {
-	catalog string // where it lies
+	catalog string             // where it lies
 	Table   string             `json:"-"`
 	Version string             `json:"-"` // of all files and of the declared types
 	Files   []copiedFile       `json:"files"`

@@ -23,7 +23,7 @@ func (w *Warehouse) Stage(ctx context.Context, req warehouse.StageRequest) (*war
 		}
 		// The parentheses keep a text of several statements from doing anything but fail.
 		if _, err := c.exec(ctx, "CREATE OR REPLACE TABLE "+at+" AS SELECT * FROM (\n"+trim(req.Query)+"\n)"); err != nil {
-			return ofQuery(err, 1)
+			return ofData(ofQuery(err, 1), w.describe(req.Target, req.Set))
 		}
 		var err error
 		if out, err = c.look(ctx, at, req.Target, req.Set, req.Attempt); err != nil {
