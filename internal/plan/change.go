@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+	"sort"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -26,44 +28,69 @@ import (
 
 // changes are the rows of a history that can make readers stale.
 type changes struct {
-	content column
-	moves   column
-}
-
-// A column is a function from partitions to sequences: rows sorted by Start and disjoint, zero elsewhere.
-type column struct {
-	rows []calendar.Interval
-	seqs []history.Seq
-	max  history.Seq
-}
-
-func (c *column) add(iv calendar.Interval, seq history.Seq) {
-	if seq <= 0 {
-		return
-	}
-	c.max = max(c.max, seq)
-	if n := len(c.rows); n > 0 && c.rows[n-1].End == iv.Start && c.seqs[n-1] == seq {
-		c.rows[n-1].End = iv.End
-		return
-	}
-	c.rows = append(c.rows, iv)
-	c.seqs = append(c.seqs, seq)
+	of *Columns
+	// unlogged are moves that nobody has logged yet.
+	unlogged []history.Move
+	newest   history.Seq // of all
+	// Made when a reader needs them: the content, all moves, and those that dense columns do not tell of.
+	content, moved, stray *column
 }
 
 // newChanges reads a history. What the calendar gained or lost and nobody has logged yet counts as moved just now, at seq+1.
-func newChanges(h *history.Table, expected calendar.Set, seq history.Seq) *changes {
-	c := &changes{}
-	for i := range h.Segments {
-		c.content.add(h.Segments[i].Interval, h.Segments[i].ChangedSeq)
-	}
-	moves := h.Moves
-	if !h.Known.Equal(expected) {
+func newChanges(h *history.Table, columns *Columns, expected calendar.Set, seq history.Seq) changes {
+	c := changes{of: columns, newest: columns.newest}
+	if !alike(h.Known, expected) {
 		gained := history.Spread(history.Move{Seq: seq + 1, Gained: true}, expected.Minus(h.Known))
 		lost := history.Spread(history.Move{Seq: seq + 1}, h.Known.Minus(expected))
-		moves = history.Overlay(history.Overlay(moves, gained), lost)
+		c.unlogged = history.Overlay(gained, lost)
+		c.newest = max(c.newest, seq+1)
 	}
-	for _, m := range moves {
-		c.moves.add(m.Interval, m.Seq)
+	return c
+}
+
+// columns are the content and all moves.
+func (c *changes) columns() (content, moved *column) {
+	if c.content == nil {
+		c.content = &column{}
+		for i := range c.of.segments {
+			c.content.add(c.of.segments[i].Interval, c.of.segments[i].ChangedSeq)
+		}
+		c.moved = moves(history.Overlay(c.of.moves, c.unlogged))
+	}
+	return c.content, c.moved
+}
+
+// after appends what changed after a sequence within a window, and what moved after it within a reach.
+func (c *changes) after(out []calendar.Interval, window, reach calendar.Interval, seq history.Seq) []calendar.Interval {
+	segments := c.of.segments
+	for i := firstSegment(segments, window.Start); i < len(segments) && segments[i].Start < window.End; i++ {
+		if segments[i].ChangedSeq > seq {
+			out = append(out, segments[i].Interval.Intersect(window))
+		}
+	}
+	for _, moves := range [][]history.Move{c.of.moves, c.unlogged} {
+		i := sort.Search(len(moves), func(i int) bool { return moves[i].End > reach.Start })
+		for ; i < len(moves) && moves[i].Start < reach.End; i++ {
+			if moves[i].Seq > seq {
+				out = append(out, moves[i].Interval.Intersect(reach))
+			}
+		}
+	}
+	return out
+}
+
+// strays are the moves that dense columns do not tell of.
+func (c *changes) strays() *column {
+	if c.stray == nil {
+		c.stray = moves(history.Overlay(c.of.stray, c.unlogged))
+	}
+	return c.stray
+}
+
+func moves(rows []history.Move) *column {
+	c := &column{}
+	for i := range rows {
+		c.add(rows[i].Interval, rows[i].Seq)
 	}
 	return c
 }
@@ -76,50 +103,43 @@ type reading struct {
 
 // changed appends the partitions of the readings whose input changed since they read it.
 func (e *edge) changed(out []calendar.Interval, reads []reading) []calendar.Interval {
-	if len(reads) == 0 {
-		return out
-	}
-	oldest := reads[0].seq
-	for _, r := range reads {
-		oldest = min(oldest, r.seq)
-	}
-	c := e.read.changes
-	out = e.changedIn(out, &c.content, reads, oldest, narrow)
-	return e.changedIn(out, &c.moves, reads, oldest, wide)
+	content, moved := e.read.changes.columns()
+	out = e.changedIn(out, content, reads, narrow)
+	return e.changedIn(out, moved, reads, wide)
 }
 
-func (e *edge) changedIn(out []calendar.Interval, c *column, reads []reading, oldest history.Seq, width width) []calendar.Interval {
-	if c.max <= oldest {
+// changedIn walks readings and changes side by side: as neither end of a window decreases, neither do the rows that it meets.
+func (e *edge) changedIn(out []calendar.Interval, c *column, reads []reading, width width) []calendar.Interval {
+	if len(c.rows) == 0 || len(reads) == 0 {
 		return out
 	}
 	var buf [8]calendar.Interval
-	for i, seq := range c.seqs {
-		if seq <= oldest {
-			continue
-		}
-		for j := range e.spans {
-			for _, iv := range e.spans[j].downstream(buf[:0], c.rows[i], width) {
-				out = readBefore(out, reads, iv, seq)
+	for k := range e.spans {
+		s := &e.spans[k]
+		lo := s.lo(reads[0].Start, width)
+		i := sort.Search(len(c.rows), func(i int) bool { return c.rows[i].End > lo })
+		j := i
+		for _, r := range reads {
+			lo, hi := s.lo(r.Start, width), s.hi(r.End-1, width)
+			for i < len(c.rows) && c.rows[i].End <= lo {
+				i++
 			}
-		}
-	}
-	return out
-}
-
-// readBefore appends what was read before seq within an interval.
-func readBefore(out []calendar.Interval, reads []reading, iv calendar.Interval, seq history.Seq) []calendar.Interval {
-	lo, hi := 0, len(reads)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if reads[mid].End <= iv.Start {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	for ; lo < len(reads) && reads[lo].Start < iv.End; lo++ {
-		if reads[lo].seq < seq {
-			out = append(out, reads[lo].Intersect(iv))
+			for j = max(i, j); j < len(c.rows) && c.rows[j].Start < hi; {
+				j++
+			}
+			if i == j || c.latest(i, j) <= r.seq {
+				continue
+			}
+			for row := i; row < j; row++ {
+				if c.seqs[row] <= r.seq {
+					continue
+				}
+				for _, iv := range s.downstream(buf[:0], c.rows[row], width) {
+					if iv = iv.Intersect(r.Interval); !iv.Empty() {
+						out = append(out, iv)
+					}
+				}
+			}
 		}
 	}
 	return out
@@ -161,28 +181,19 @@ func (w *World) dependsOn(t *catalog.Table) []string {
 	var names []string
 	for _, in := range t.Inputs {
 		for i := range in.Windows {
-			if name := in.Windows[i].Within; name != "" && !contains(names, name) {
+			if name := in.Windows[i].Within; name != "" && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
 	if t.SQL != nil && strings.Contains(t.SQL.Text, "_start") {
 		for name := range w.Periods {
-			if strings.Contains(t.SQL.Text, name+"_start") && !contains(names, name) {
+			if strings.Contains(t.SQL.Text, name+"_start") && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
 	return names
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // beginnings lays a period on a table's axis, each season with the civil day on which it begins.
@@ -218,61 +229,4 @@ func (n *node) redefinedSince(out []calendar.Interval, reads []reading) []calend
 		}
 	}
 	return out
-}
-
-// differences is the set of partitions about which two histories of a table say different things.
-func differences(a, b *history.Table) calendar.Set {
-	ivs := rowsDiffer(nil, a.Segments, b.Segments)
-	ivs = rowsDiffer(ivs, a.Verdicts, b.Verdicts)
-	ivs = rowsDiffer(ivs, a.Moves, b.Moves)
-	out := calendar.NewSet(ivs...)
-	for _, s := range [][2]calendar.Set{
-		{a.Known, b.Known}, {a.Held, b.Held}, {a.InFlight, b.InFlight}, {a.Reserved, b.Reserved}, {a.Unsettled, b.Unsettled},
-	} {
-		if !s[0].Equal(s[1]) {
-			out = calendar.UnionAll(out, s[0].Minus(s[1]), s[1].Minus(s[0]))
-		}
-	}
-	return out
-}
-
-// rowsDiffer appends the intervals in which two lists of rows differ.
-func rowsDiffer[T history.Row[T]](out []calendar.Interval, a, b []T) []calendar.Interval {
-	at := calendar.Beginning
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		x, y := upcoming(a, i, at), upcoming(b, j, at)
-		start := min(x.Start, y.Start)
-		var end calendar.Partition
-		switch {
-		case x.Start > start: // only b speaks here
-			end = min(y.End, x.Start)
-			out = append(out, calendar.Interval{Start: start, End: end})
-		case y.Start > start:
-			end = min(x.End, y.Start)
-			out = append(out, calendar.Interval{Start: start, End: end})
-		default:
-			end = min(x.End, y.End)
-			if !a[i].SameAs(b[j]) {
-				out = append(out, calendar.Interval{Start: start, End: end})
-			}
-		}
-		at = end
-		if i < len(a) && a[i].Bounds().End <= at {
-			i++
-		}
-		if j < len(b) && b[j].Bounds().End <= at {
-			j++
-		}
-	}
-	return out
-}
-
-// upcoming is the part of row i from a partition on; beyond the last row, an interval that never comes.
-func upcoming[T history.Row[T]](rows []T, i int, at calendar.Partition) calendar.Interval {
-	if i == len(rows) {
-		return calendar.Interval{Start: calendar.Horizon, End: calendar.Horizon}
-	}
-	iv := rows[i].Bounds()
-	iv.Start = max(iv.Start, at)
-	return iv
 }

@@ -4,39 +4,36 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"hash"
-	"io"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/history"
 )
 
-// explain adds to the causes of a table those of a set that is to be written.
+// explain adds to the causes of a table those of a set that is to be written: of the kinds that were asked for first, so that a failed
+// partition without rows is missing to whoever asks for missing ones.
 func (d *draft) explain(n *node, causes []Cause, write, made calendar.Set) []Cause {
 	if write.Empty() {
 		return causes
 	}
+	if own := d.work(&n.judged); own.Empty() && alike(made, write) && len(n.history.Verdicts) == 0 {
+		return d.addCause(n, causes, CauseUpstream, write)
+	}
 	rest := write
-	kinds := append(d.kinds(n, made), kindOf{CauseAsked, write, All})
+	kinds := d.kinds(n, made)
 	for _, wanted := range []bool{true, false} {
 		for _, k := range kinds {
-			if d.kind.has(k.wants) != wanted && k.cause != CauseAsked {
+			if d.kind.has(k.wants) != wanted {
 				continue
 			}
-			if k.cause == CauseAsked && wanted {
-				continue // fresh, and named all the same: only what nothing else explains
-			}
-			here := rest.Intersect(k.set)
-			if here.Empty() {
-				continue
-			}
-			rest = rest.Minus(here)
-			causes = d.addCause(n, causes, k.cause, here)
-			if rest.Empty() {
-				return causes
+			if here := meet(k.set, rest); !here.Empty() {
+				rest = cut(rest, here)
+				causes = d.addCause(n, causes, k.cause, here)
 			}
 		}
+	}
+	if !rest.Empty() {
+		causes = d.addCause(n, causes, CauseAsked, rest)
 	}
 	return causes
 }
@@ -63,7 +60,7 @@ func (d *draft) addCause(n *node, causes []Cause, kind CauseKind, set calendar.S
 	case CauseUpstream:
 		for _, e := range n.inputs {
 			if e.in.Restates {
-				c.Because = appendRefs(c.Because, e.read, e.windows(first).Intersect(d.written[e.read.id]), maxBecause)
+				c.Because = appendRefs(c.Because, e.read, e.windows(first).Intersect(d.tables[e.read.id].written), maxBecause)
 			}
 		}
 	}
@@ -77,27 +74,16 @@ func (n *node) changedRefs(p calendar.Partition, seq history.Seq, limit int) []R
 		if !e.in.Restates {
 			continue
 		}
+		if e.read.changes.newest <= seq {
+			continue
+		}
 		var found []calendar.Interval
 		for i := range e.spans {
-			found = e.read.changes.content.after(found, e.spans[i].at(p, narrow), seq)
-			found = e.read.changes.moves.after(found, e.spans[i].at(p, wide), seq)
+			found = e.read.changes.after(found, e.spans[i].at(p, narrow), e.spans[i].at(p, wide), seq)
 		}
 		refs = appendRefs(refs, e.read, calendar.NewSet(found...), limit)
 	}
 	return refs
-}
-
-// after appends the parts of an interval whose sequence is greater.
-func (c *column) after(out []calendar.Interval, iv calendar.Interval, seq history.Seq) []calendar.Interval {
-	if c.max <= seq {
-		return out
-	}
-	for i, row := range c.rows {
-		if c.seqs[i] > seq && row.Overlaps(iv) {
-			out = append(out, row.Intersect(iv))
-		}
-	}
-	return out
 }
 
 func appendRefs(refs []Ref, n *node, set calendar.Set, limit int) []Ref {
@@ -120,6 +106,13 @@ func segmentAt(segments []history.Segment, p calendar.Partition) *history.Segmen
 // finish makes the plan of the draft.
 func (d *draft) finish() *Plan {
 	p := &Plan{Request: *d.req, AsOf: d.w.Now, Seq: d.w.Seq, world: d.w}
+	steps := 0
+	for i := range d.tables {
+		if !d.tables[i].written.Empty() {
+			steps++
+		}
+	}
+	p.Steps = make([]Step, 0, steps)
 	for i := range d.w.parts {
 		part := &d.w.parts[i]
 		loop := 0
@@ -127,13 +120,14 @@ func (d *draft) finish() *Plan {
 			loop = i + 1
 		}
 		for _, n := range part.nodes {
-			if set := d.written[n.id]; !set.Empty() {
-				p.Steps = append(p.Steps, Step{n.table.Name, n.table.Axis, guarantee(n.table), set, d.causes[n.id], loop})
+			t := &d.tables[n.id]
+			if !t.written.Empty() {
+				p.Steps = append(p.Steps, Step{n.table.Name, n.table.Axis, guarantee(n.table), t.written, t.causes, loop})
 			}
-			if set := d.blocked[n.id]; !set.Empty() {
-				p.Blocked = append(p.Blocked, d.block(n, set))
+			if !t.blocked.Empty() {
+				p.Blocked = append(p.Blocked, d.block(n, t.blocked))
 			}
-			p.Skipped = append(p.Skipped, d.skipped[n.id]...)
+			p.Skipped = append(p.Skipped, t.skipped...)
 		}
 	}
 	p.ID = p.identify()
@@ -152,14 +146,14 @@ func guarantee(t *catalog.Table) string {
 }
 
 func (d *draft) block(n *node, set calendar.Set) Blocked {
-	b := Blocked{Table: n.table.Name, Axis: n.table.Axis, Set: set, Held: d.held[n.id].Intersect(set)}
+	b := Blocked{Table: n.table.Name, Axis: n.table.Axis, Set: set, Held: meet(d.tables[n.id].held, set)}
 	for p := range set.Partitions() {
 		if len(b.Items) == maxBlocked {
 			break
 		}
 		item := BlockedItem{Partition: p, Held: b.Held.Contains(p)}
 		for _, e := range n.inputs {
-			lacking := e.windows(p).Intersect(e.read.expected).Minus(d.good[e.read.id].Minus(d.shaken[e.read.id]))
+			lacking := e.windows(p).Intersect(join(d.tables[e.read.id].bad, d.tables[e.read.id].shaken))
 			if !lacking.Empty() && len(item.Missing) < maxLacks {
 				item.Missing = append(item.Missing, Lack{e.read.table.Name, e.read.table.Axis, lacking})
 			}
@@ -181,49 +175,51 @@ func (d *draft) mend(n *node, item BlockedItem) Fix {
 
 // identify hashes what a plan says.
 func (p *Plan) identify() string {
-	h := sha256.New()
-	text(h, p.Request.Env)
-	text(h, p.Request.Class)
-	number(h, int64(p.Seq))
+	var b hashed
+	b.text(p.Request.Env)
+	b.text(p.Request.Class)
+	b.number(int64(p.Seq))
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		text(h, s.Table)
-		number(h, int64(s.Loop))
-		for _, c := range s.Causes {
-			text(h, string(c.Kind))
-			text(h, c.From)
-			text(h, c.To)
-			numbers(h, c.Set)
+		b.text(s.Table)
+		b.number(int64(s.Loop))
+		for k := range s.Causes {
+			c := &s.Causes[k]
+			b.text(string(c.Kind))
+			b.text(c.From)
+			b.text(c.To)
+			b.set(c.Set)
 		}
 	}
 	for i := range p.Blocked {
-		text(h, p.Blocked[i].Table)
-		numbers(h, p.Blocked[i].Set)
+		b.text(p.Blocked[i].Table)
+		b.set(p.Blocked[i].Set)
 	}
 	for i := range p.Skipped {
-		text(h, p.Skipped[i].Table)
-		text(h, p.Skipped[i].Why)
-		numbers(h, p.Skipped[i].Set)
+		b.text(p.Skipped[i].Table)
+		b.text(p.Skipped[i].Why)
+		b.set(p.Skipped[i].Set)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
 }
 
-// text writes a string so that no two lists of strings look alike.
-func text(h hash.Hash, s string) {
-	number(h, int64(len(s)))
-	_, _ = io.WriteString(h, s) // a hash never fails
+// hashed gathers what is hashed, so that no two lists of things look alike.
+type hashed []byte
+
+func (b *hashed) text(s string) {
+	b.number(int64(len(s)))
+	*b = append(*b, s...)
 }
 
-func number(h hash.Hash, n int64) {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(n))
-	h.Write(b[:])
+func (b *hashed) number(n int64) {
+	*b = binary.AppendVarint(*b, n)
 }
 
-func numbers(h hash.Hash, s calendar.Set) {
-	number(h, int64(len(s.Intervals())))
+func (b *hashed) set(s calendar.Set) {
+	b.number(int64(len(s.Intervals())))
 	for _, iv := range s.Intervals() {
-		number(h, int64(iv.Start))
-		number(h, int64(iv.End))
+		b.number(int64(iv.Start))
+		b.number(int64(iv.End))
 	}
 }

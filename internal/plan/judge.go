@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/history"
@@ -58,12 +60,12 @@ func (j *Judgement) within(set calendar.Set) *Judgement {
 
 // Unreadable is the set of partitions where rows stand that consumers may not read.
 func (j *Judgement) Unreadable() calendar.Set {
-	return calendar.UnionAll(j.InDoubt, j.Foreign, j.Failing, j.Drifted, j.Unsettled)
+	return joined(j.InDoubt, j.Foreign, j.Failing, j.Drifted, j.Unsettled)
 }
 
 // Stale is the set of partitions that stand there, out of date.
 func (j *Judgement) Stale() calendar.Set {
-	return calendar.UnionAll(j.Code, j.Input, j.Marked, j.Lookback, j.Upstream)
+	return joined(j.Code, j.Input, j.Marked, j.Lookback, j.Upstream)
 }
 
 // Judge judges all expected partitions of a table. Answers are remembered until Replace touches what they rest on.
@@ -93,106 +95,160 @@ func (w *World) learn(n *node, set calendar.Set) {
 	if set.Empty() {
 		return
 	}
-	part := w.evaluate(n, set)
+	n.lacksKnown = false
 	if n.valid.Empty() {
-		n.judged, n.valid = part, set
+		n.judged = Judgement{}
+		w.evaluate(n, set, &n.judged)
+		n.valid = set
 		return
 	}
-	part.Table = n.table.Name
+	var part Judgement
+	w.evaluate(n, set, &part)
+	n.lacksKnown = false
 	news := part.sets()
 	for i, old := range n.judged.sets() {
-		*old = old.Minus(set).Union(*news[i])
+		*old = replaced(*old, set, *news[i])
 	}
 	n.valid = n.valid.Union(set)
 }
 
+// replaced is old with the members of a set taken out and those of news, which lie in the set, put in.
+func replaced(old, set, news calendar.Set) calendar.Set {
+	if !old.Empty() {
+		old = old.Minus(set)
+	}
+	return old.Union(news)
+}
+
 // evaluate is the definition of freshness (rule 16).
-func (w *World) evaluate(n *node, set calendar.Set) Judgement {
-	j := Judgement{Table: n.table.Name, Expected: set}
-	reads := w.contents(n, set, &j)
+func (w *World) evaluate(n *node, set calendar.Set, j *Judgement) {
+	j.Table, j.Expected = n.table.Name, set
 	h := n.history
 	j.Held, j.InFlight, j.Unsettled = h.Held.Intersect(set), h.InFlight.Intersect(set), h.Unsettled.Intersect(set)
+	reads, all := w.contents(n, set, j)
+	standing := cut(cut(set, j.Missing), j.Unreadable())
 	if n.table.IsSource() {
-		j.Fresh = set.Minus(j.Missing).Minus(j.Unreadable())
-		return j
+		j.Fresh = standing
+		return
 	}
 	if n.table.OnCodeChange == catalog.Forward {
 		j.Code = calendar.Set{}
 	}
-	w.inputsChanged(n, reads, &j)
+	w.inputsChanged(n, set, reads, all, j)
+	ivs := w.scratch[:0]
 	for _, e := range n.inputs {
-		j.NotReady = j.NotReady.Union(e.unmet(set, e.read.judged.Fresh))
+		ivs = e.unmet(ivs, set, e.read.lacking())
 	}
-	w.verdicts(n, set, &j)
-	standing := set.Minus(j.Missing).Minus(j.Unreadable())
-	j.Upstream = j.NotReady.Intersect(standing).Minus(j.Settled)
-	stale := calendar.UnionAll(j.Input, j.Marked, j.Lookback, j.Upstream)
+	j.NotReady = setOf(ivs, set)
+	w.scratch = ivs
+	if len(h.Verdicts) > 0 {
+		w.verdicts(n, set, j)
+	}
+	j.Upstream = cut(meet(j.NotReady, standing), j.Settled)
+	stale := joined(j.Input, j.Marked, j.Lookback, j.Upstream)
 	if !w.LeaveCode {
-		stale = stale.Union(j.Code)
+		stale = join(stale, j.Code)
 	}
-	j.Fresh = standing.Minus(stale)
-	return j
+	j.Fresh = cut(standing, stale)
+	if alike(standing, n.expected) {
+		n.lacks, n.lacksKnown = stale, true
+	}
 }
 
-// contents sorts what stands in the partitions of the set, and gives what they read for those that can be stale by their inputs.
-func (w *World) contents(n *node, set calendar.Set, j *Judgement) []reading {
-	var covered, inDoubt, foreign, failing, drifted, code, marked, lookback, empty, skipped, bootstrap, short, settled collector
-	var reads []reading
-	head := w.Versions[n.table.Name]
-	source := n.table.IsSource()
-	eachSegment(n.history.Segments, set, func(seg *history.Segment, iv calendar.Interval) {
-		covered.add(iv)
-		switch seg.Content {
-		case history.InDoubt:
-			inDoubt.add(iv)
-			return
-		case history.Foreign:
-			foreign.add(iv)
-			return
-		case history.Failing:
-			failing.add(iv)
-			return
-		case history.Drifted:
-			drifted.add(iv)
-			return
-		case history.Empty:
-			empty.add(iv)
-		case history.Skipped:
-			skipped.add(iv)
+// lacking are the expected partitions that are not known to be fresh.
+func (n *node) lacking() calendar.Set {
+	if !n.lacksKnown {
+		n.lacks, n.lacksKnown = cut(n.expected, n.judged.Fresh), true
+	}
+	return n.lacks
+}
+
+// contents sorts what stands in the partitions of the set, and gives what those read that can be stale by their inputs; all says that it is
+// the whole of the history, which is not written down.
+func (w *World) contents(n *node, set calendar.Set, j *Judgement) (reads []reading, all bool) {
+	c := n.columns
+	switch {
+	case c.n == 0:
+		j.Missing = set
+		return nil, false
+	case c.plain && (n.table.IsSource() || n.table.Lookback == 0 && !n.table.Immutable && c.n > fewSegments):
+		if !alike(c.covered, set) {
+			j.Missing = set.Minus(c.covered)
 		}
-		if source {
-			return
+		if head := w.Versions[n.table.Name]; !n.table.IsSource() && head != "" && c.version != head {
+			j.Code = set.Minus(j.Missing)
 		}
-		switch seg.Shortfall {
-		case history.Bootstrap:
-			bootstrap.add(iv)
-		case history.Short:
-			short.add(iv)
-		}
-		if seg.Stale {
-			marked.add(iv)
-		}
-		if seg.Content == history.Skipped || n.table.Immutable {
-			settled.add(iv)
-			return
-		}
-		if head != "" && seg.Version != head && !seg.Accepted {
-			code.add(iv)
-		}
-		if n.table.Lookback > 0 {
-			w.late(n, seg, iv, &lookback)
-		}
-		if k := len(reads) - 1; k >= 0 && reads[k].End == iv.Start && reads[k].seq == seg.ReadSeq {
-			reads[k].End = iv.End
-		} else {
-			reads = append(reads, reading{iv, seg.ReadSeq})
-		}
-	})
-	j.Missing = set.Minus(covered.set())
-	j.InDoubt, j.Foreign, j.Failing, j.Drifted = inDoubt.set(), foreign.set(), failing.set(), drifted.set()
-	j.Code, j.Marked, j.Lookback = code.set(), marked.set(), lookback.set()
-	j.Empty, j.Skipped, j.Bootstrap, j.Short, j.Settled = empty.set(), skipped.set(), bootstrap.set(), short.set(), settled.set()
-	return reads
+		return nil, true
+	}
+	s := sorter{w: w, n: n, head: w.Versions[n.table.Name]}
+	eachSegment(n.history.Segments, set, s.sort)
+	j.Missing = set.Minus(s.covered.within(set))
+	j.InDoubt, j.Foreign, j.Failing, j.Drifted = s.inDoubt.set(), s.foreign.set(), s.failing.set(), s.drifted.set()
+	j.Code, j.Marked, j.Lookback = s.code.set(), s.marked.set(), s.lookback.set()
+	j.Empty, j.Skipped, j.Bootstrap, j.Short, j.Settled = s.empty.set(), s.skipped.set(), s.bootstrap.set(), s.short.set(), s.settled.set()
+	return s.reads, false
+}
+
+// A sorter gathers the partitions of segments by what stands there.
+type sorter struct {
+	w                                         *World
+	n                                         *node
+	head                                      string
+	covered                                   collector
+	inDoubt, foreign, failing, drifted        collector
+	code, marked, lookback                    collector
+	empty, skipped, bootstrap, short, settled collector
+	reads                                     []reading
+}
+
+func (s *sorter) sort(seg *history.Segment, iv calendar.Interval) {
+	s.covered.add(iv)
+	switch seg.Content {
+	case history.InDoubt:
+		s.inDoubt.add(iv)
+		return
+	case history.Foreign:
+		s.foreign.add(iv)
+		return
+	case history.Failing:
+		s.failing.add(iv)
+		return
+	case history.Drifted:
+		s.drifted.add(iv)
+		return
+	case history.Empty:
+		s.empty.add(iv)
+	case history.Skipped:
+		s.skipped.add(iv)
+	}
+	t := s.n.table
+	if t.IsSource() {
+		return
+	}
+	switch seg.Shortfall {
+	case history.Bootstrap:
+		s.bootstrap.add(iv)
+	case history.Short:
+		s.short.add(iv)
+	}
+	if seg.Stale {
+		s.marked.add(iv)
+	}
+	if seg.Content == history.Skipped || t.Immutable {
+		s.settled.add(iv)
+		return
+	}
+	if s.head != "" && seg.Version != s.head && !seg.Accepted {
+		s.code.add(iv)
+	}
+	if t.Lookback > 0 {
+		s.w.late(s.n, seg, iv, &s.lookback)
+	}
+	if k := len(s.reads) - 1; k >= 0 && s.reads[k].End == iv.Start && s.reads[k].seq == seg.ReadSeq {
+		s.reads[k].End = iv.End
+	} else {
+		s.reads = append(s.reads, reading{iv, seg.ReadSeq})
+	}
 }
 
 // late collects the partitions that were read before the last of their next Lookback partitions was due. Of content whose reading has no
@@ -210,18 +266,53 @@ func (w *World) late(n *node, seg *history.Segment, iv calendar.Interval, out *c
 	}
 }
 
-// inputsChanged fills Input: what was read has changed since (see change.go).
-func (w *World) inputsChanged(n *node, reads []reading, j *Judgement) {
+// inputsChanged fills Input: what was read has changed since (see change.go). With all the reads are those of the whole history.
+func (w *World) inputsChanged(n *node, set calendar.Set, reads []reading, all bool, j *Judgement) {
+	c := n.columns
+	dense := all && c.dense && 4*set.Count() > c.n // else a few reads are quicker looked at one by one
+	write := func() []reading {
+		if all && reads == nil {
+			reads = readings(n.history.Segments, set)
+		}
+		return reads
+	}
 	var ivs []calendar.Interval
 	for _, e := range n.inputs {
-		if e.in.Restates {
-			ivs = e.changed(ivs, reads)
+		switch {
+		case !e.in.Restates || e.read.changes.newest <= c.oldest:
+		case dense && e.dense():
+			for i := range e.spans {
+				ivs = c.stale(ivs, e.read.columns, e.spans[i].first, e.spans[i].last)
+			}
+			if stray := e.read.changes.strays(); len(stray.rows) > 0 {
+				ivs = e.changedIn(ivs, stray, write(), wide)
+			}
+		default:
+			ivs = e.changed(ivs, write())
 		}
 	}
-	ivs = n.redefinedSince(ivs, reads)
-	if len(ivs) > 0 {
-		j.Input = calendar.NewSet(ivs...)
+	if len(n.redefined) > 0 {
+		ivs = n.redefinedSince(ivs, write())
 	}
+	j.Input = setOf(ivs, set)
+}
+
+// dense reports whether the input has dense columns and all windows are shifts: then reach and window are one, so that content and moves
+// can be looked at together.
+func (e *edge) dense() bool {
+	for i := range e.spans {
+		if !e.spans[i].shift {
+			return false
+		}
+	}
+	return e.read.columns.dense
+}
+
+// readings is what the partitions of a set read.
+func readings(segments []history.Segment, set calendar.Set) []reading {
+	var out []reading
+	eachSegment(segments, set, func(seg *history.Segment, iv calendar.Interval) { out = append(out, reading{iv, seg.ReadSeq}) })
+	return out
 }
 
 // verdicts fills what the last attempts at the partitions came to. A verdict stands as long as its key does (rule 15): code, checks, what
@@ -251,7 +342,7 @@ func (w *World) verdicts(n *node, set calendar.Set, j *Judgement) {
 	for _, r := range same {
 		kept = append(kept, r.Interval)
 		for _, e := range n.watched {
-			if max(e.read.changes.content.max, e.read.changes.moves.max) > r.seq {
+			if e.read.changes.newest > r.seq {
 				moved = append(moved, r.Interval)
 			}
 		}
@@ -268,6 +359,14 @@ func (c *collector) add(iv calendar.Interval) {
 		return
 	}
 	c.ivs = append(c.ivs, iv)
+}
+
+// within is the set, and other itself where it is the same.
+func (c *collector) within(other calendar.Set) calendar.Set {
+	if slices.Equal(c.ivs, other.Intervals()) {
+		return other
+	}
+	return c.set()
 }
 
 func (c *collector) set() calendar.Set {

@@ -13,5 +13,6 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	fewSegments = 3
 	os.Exit(m.Run())
 }

@@ -7,26 +7,32 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 )
 
-// A draft is a plan being made. Per table, by node:
+// A draft is a plan being made.
 type draft struct {
 	w    *World
 	req  *Request
 	kind Reprocess
-	// asked are the partitions that the plan answers for; named, those that the request names itself.
-	asked, named []calendar.Set
-	// scope are the asked partitions and all that they rest on.
-	scope []calendar.Set
-	// written are the partitions of the steps.
-	written []calendar.Set
-	// good are the partitions that are fresh, or will be when the steps have succeeded.
-	good []calendar.Set
-	// shaken are fresh partitions that the steps may make stale and that no step mends.
-	shaken []calendar.Set
+	// whole: all partitions of all tables are asked for.
+	whole  bool
+	tables []planned // by node
+}
 
-	causes  [][]Cause
-	blocked []calendar.Set
-	held    []calendar.Set
-	skipped [][]Skipped
+// planned is what a draft knows of a table.
+type planned struct {
+	// asked are the partitions that the plan answers for; named, those that the request names itself.
+	asked, named calendar.Set
+	// scope are the asked partitions and all that they rest on.
+	scope calendar.Set
+	// written are the partitions of the step.
+	written calendar.Set
+	// bad are the expected partitions that will not be fresh when all steps have succeeded.
+	bad calendar.Set
+	// shaken are fresh partitions that the steps may make stale and that no step mends.
+	shaken calendar.Set
+
+	blocked, held calendar.Set
+	causes        []Cause
+	skipped       []Skipped
 }
 
 // Make resolves a request. It fails only for a request that names what is not there.
@@ -36,12 +42,7 @@ func Make(w *World, req Request) (*Plan, error) {
 		in.LeaveCode = true
 		w = NewWorld(in)
 	}
-	d := &draft{w: w, req: &req, kind: req.reprocess()}
-	for _, s := range []*[]calendar.Set{&d.asked, &d.named, &d.scope, &d.written, &d.good, &d.shaken, &d.blocked, &d.held} {
-		*s = make([]calendar.Set, len(w.nodes))
-	}
-	d.causes = make([][]Cause, len(w.nodes))
-	d.skipped = make([][]Skipped, len(w.nodes))
+	d := &draft{w: w, req: &req, kind: req.reprocess(), tables: make([]planned, len(w.nodes))}
 	if err := d.ask(); err != nil {
 		return nil, err
 	}
@@ -60,7 +61,9 @@ func (d *draft) ask() error {
 			return fmt.Errorf("no table is named %q", name)
 		}
 	}
-	for _, n := range d.w.nodes {
+	d.whole = len(names) == 0 && d.req.Range == nil && len(d.req.Sets) == 0
+	for i := range d.w.nodes {
+		n := &d.w.nodes[i]
 		if n.table.IsSource() || (len(names) > 0 && !slices.Contains(names, n.table.Name)) {
 			continue
 		}
@@ -71,92 +74,116 @@ func (d *draft) ask() error {
 		if limit, ok := d.req.Sets[n.table.Name]; ok {
 			set = set.Intersect(limit)
 		}
-		d.named[n.id], d.asked[n.id] = set, set
+		d.tables[i].named, d.tables[i].asked = set, set
 	}
 	return nil
 }
 
-// widen follows the lineage of what was named, down and up, as far as the request wants; and finds what a judgement of it rests on.
+// widen follows the lineage of what was named, down and up, as far as the request wants; finds what a judgement of it rests on; and has
+// that judged.
 func (d *draft) widen() {
-	if d.req.Downstream {
-		d.spread(d.asked, true)
+	asked := func(i int) *calendar.Set { return &d.tables[i].asked }
+	scope := func(i int) *calendar.Set { return &d.tables[i].scope }
+	if d.req.Downstream && !d.whole {
+		d.spread(asked, true)
 	}
-	if d.req.Upstream {
-		d.spread(d.asked, false)
+	if d.req.Upstream && !d.whole {
+		d.spread(asked, false)
 	}
-	for i, set := range d.asked {
-		d.scope[i] = set
-	}
-	d.spread(d.scope, false)
-	for _, n := range d.w.nodes {
+	for i := range d.tables {
+		n, t := &d.w.nodes[i], &d.tables[i]
+		t.scope = t.asked
 		if n.table.IsSource() {
-			d.asked[n.id] = calendar.Set{}
+			t.asked = calendar.Set{}
 		}
-		d.w.ensure(n, d.scope[n.id])
+		if d.whole {
+			t.scope = n.expected
+		}
+	}
+	if !d.whole {
+		d.spread(scope, false)
+	}
+	for i := range d.tables {
+		d.w.need[i] = cut(d.tables[i].scope, d.w.nodes[i].valid)
+	}
+	for i := range d.w.parts {
+		d.w.judgePart(&d.w.parts[i])
+	}
+	for i := range d.tables {
+		d.tables[i].bad = d.w.nodes[i].lacking()
 	}
 }
 
 // spread closes sets under lineage, downstream or upstream. Within a loop only what was added is followed, until nothing is.
-func (d *draft) spread(sets []calendar.Set, down bool) {
+func (d *draft) spread(sets func(i int) *calendar.Set, down bool) {
 	parts := d.w.parts
 	for k := range parts {
 		p := &parts[k]
 		if !down {
 			p = &parts[len(parts)-1-k]
 		}
-		news := make(map[*node]calendar.Set, len(p.nodes))
+		var news []added
 		for _, n := range p.nodes {
-			if !sets[n.id].Empty() {
-				news[n] = sets[n.id]
+			if set := *sets(n.id); !set.Empty() {
+				news = append(news, added{n, set})
 			}
 		}
 		for len(news) > 0 {
-			next := map[*node]calendar.Set{}
-			for _, n := range p.nodes {
-				set, ok := news[n]
-				if !ok {
-					continue
-				}
-				edges := n.inputs
-				if down {
-					edges = n.readers
-				}
-				for _, e := range edges {
-					to := e.read
-					if down {
-						to = e.reader
-					}
-					if sets[to.id].Equal(to.expected) {
-						continue
-					}
-					found := e.upstream
-					if down {
-						found = func(s calendar.Set) calendar.Set { return e.downstream(s, narrow) }
-					}
-					more := found(set).Minus(sets[to.id])
-					if more.Empty() {
-						continue
-					}
-					sets[to.id] = sets[to.id].Union(more)
-					if to.part == n.part {
-						next[to] = next[to].Union(more)
-					}
-				}
+			var next []added
+			for _, a := range news {
+				next = d.pass(next, a, sets, down)
 			}
 			news = next
 		}
 	}
 }
 
+// added are partitions that lineage has just led to.
+type added struct {
+	n   *node
+	set calendar.Set
+}
+
+// pass gives what was added to the neighbours of its table, and appends what is new to those of its own component.
+func (d *draft) pass(next []added, a added, sets func(i int) *calendar.Set, down bool) []added {
+	edges := a.n.inputs
+	if down {
+		edges = a.n.readers
+	}
+	for _, e := range edges {
+		to, more := e.read, calendar.Set{}
+		if down {
+			to = e.reader
+		}
+		known := sets(to.id)
+		if alike(*known, to.expected) {
+			continue
+		}
+		if down {
+			more = e.downstream(a.set, narrow)
+		} else {
+			more = e.upstream(a.set)
+		}
+		if more = cut(more, *known); more.Empty() {
+			continue
+		}
+		*known = join(*known, more)
+		if to.part == a.n.part {
+			next = append(next, added{to, more})
+		}
+	}
+	return next
+}
+
 // part plans a component: a loop in the order in which its partitions read one another.
 func (d *draft) part(p *part) {
 	if !p.loop {
-		d.table(p.nodes[0], d.scope[p.nodes[0].id])
+		d.table(p.nodes[0], d.tables[p.nodes[0].id].scope)
 		return
 	}
 	rest := make([]calendar.Set, len(p.nodes))
 	for i, n := range p.nodes {
-		rest[i] = d.scope[n.id]
+		rest[i] = d.tables[n.id].scope
 	}
 	sweep(p.nodes, rest, func(i int, set calendar.Set) { d.table(p.nodes[i], set) })
 	for i, n := range p.nodes {
@@ -166,56 +193,49 @@ func (d *draft) part(p *part) {
 
 // table plans a set of a table whose inputs have been planned.
 func (d *draft) table(n *node, set calendar.Set) {
-	if set.Empty() {
+	if set.Empty() || n.table.IsSource() {
 		return
 	}
-	j := &n.judged
-	fresh := j.Fresh.Intersect(set)
-	asked := d.asked[n.id].Intersect(set)
-	if n.table.IsSource() {
-		d.good[n.id] = d.good[n.id].Union(fresh)
-		return
-	}
+	t, j := &d.tables[n.id], &n.judged
 	made, loose := d.touched(n, set)
-	// What only waits for its inputs to be fresh again needs no work of its own.
-	rests := j.Upstream.Intersect(set).Minus(d.work(j))
-	todo := asked.Minus(fresh).Minus(rests).Union(made.Intersect(asked))
+	fresh := meet(j.Fresh, set)
+	named := calendar.Set{}
 	if d.kind.has(All) {
-		todo = todo.Union(d.named[n.id].Intersect(set))
+		named = meet(t.named, set)
 	}
+	if alike(fresh, set) && made.Empty() && loose.Empty() && named.Empty() && (!d.w.LeaveCode || j.Code.Empty()) {
+		return
+	}
+	asked := meet(t.asked, set)
+	// What only waits for its inputs to be fresh again needs no work of its own.
+	rests := meet(cut(j.Upstream, d.work(j)), set)
+	todo := joined(cut(cut(asked, fresh), cut(rests, made)), meet(made, asked), named)
 	if d.w.LeaveCode {
-		d.skip(n, asked.Intersect(j.Code).Minus(todo), "code: class scheduled leaves out what only newer code would change")
+		d.skip(n, cut(meet(j.Code, asked), todo), "code: class scheduled leaves out what only newer code would change")
 	}
 	todo = d.choose(n, todo, made)
-	held := todo.Intersect(j.Held)
-	todo = todo.Minus(held)
-	weigh := todo.Union(rests)
-	unmet := calendar.Set{}
-	if !weigh.Empty() {
-		for _, e := range n.inputs {
-			unmet = unmet.Union(e.unmet(weigh, d.good[e.read.id]))
-		}
+	held := meet(j.Held, todo)
+	todo = cut(todo, held)
+	unmet := d.unmet(n, join(todo, rests))
+	write := cut(todo, unmet)
+	shaken := meet(cut(fresh, write), join(made, loose))
+	blocked := joined(held, meet(unmet, asked), meet(shaken, asked))
+	for _, s := range t.skipped {
+		blocked = cut(blocked, cut(s.Set, unmet))
 	}
-	write := todo.Minus(unmet)
-	d.causes[n.id] = d.explain(n, d.causes[n.id], write, made)
-	d.written[n.id] = d.written[n.id].Union(write)
-	mended := rests.Minus(made).Minus(unmet)
-	d.good[n.id] = calendar.UnionAll(d.good[n.id], fresh, write, mended)
-	shaken := fresh.Minus(write).Intersect(made.Union(loose))
-	d.shaken[n.id] = d.shaken[n.id].Union(shaken)
-	d.held[n.id] = d.held[n.id].Union(held)
-	blocked := calendar.UnionAll(held, unmet.Intersect(asked), shaken.Intersect(asked))
-	for _, s := range d.skipped[n.id] {
-		blocked = blocked.Minus(s.Set.Minus(unmet))
-	}
-	d.blocked[n.id] = d.blocked[n.id].Union(blocked)
+	t.causes = d.explain(n, t.causes, write, made)
+	t.written = join(t.written, write)
+	t.bad = cut(cut(t.bad, write), cut(cut(rests, made), unmet))
+	t.shaken = join(t.shaken, shaken)
+	t.held = join(t.held, held)
+	t.blocked = join(t.blocked, blocked)
 }
 
 // work is what of a table needs computing whatever becomes of its inputs.
 func (d *draft) work(j *Judgement) calendar.Set {
-	own := calendar.UnionAll(j.Missing, j.Unreadable(), j.Input, j.Marked, j.Lookback)
+	own := joined(j.Missing, j.Unreadable(), j.Input, j.Marked, j.Lookback)
 	if !d.w.LeaveCode {
-		own = own.Union(j.Code)
+		own = join(own, j.Code)
 	}
 	return own
 }
@@ -223,51 +243,71 @@ func (d *draft) work(j *Judgement) calendar.Set {
 // touched are the partitions of the set that the steps so far may make stale: made, because a step may change what they read, and
 // loose, because what they read may go stale without a step that mends it. What never goes stale by its inputs is in neither.
 func (d *draft) touched(n *node, set calendar.Set) (made, loose calendar.Set) {
-	for _, e := range n.inputs {
-		if written := d.written[e.read.id]; e.in.Restates && !written.Empty() {
-			made = made.Union(e.downstream(written, narrow))
+	made = d.reached(n, set, func(e *edge) calendar.Set {
+		if !e.in.Restates {
+			return calendar.Set{}
 		}
-		if shaken := d.shaken[e.read.id]; !shaken.Empty() {
-			loose = loose.Union(e.downstream(shaken, narrow))
+		return d.tables[e.read.id].written
+	})
+	loose = d.reached(n, set, func(e *edge) calendar.Set { return d.tables[e.read.id].shaken })
+	return cut(made, n.judged.Settled), cut(loose, n.judged.Settled)
+}
+
+// reached is the part of a set of a table whose windows meet what from gives of its inputs.
+func (d *draft) reached(n *node, set calendar.Set, from func(e *edge) calendar.Set) calendar.Set {
+	ivs := d.w.scratch[:0]
+	for _, e := range n.inputs {
+		if changed := from(e); !changed.Empty() {
+			ivs = e.meeting(ivs, changed.Intervals(), narrow)
 		}
 	}
-	settled := n.judged.Settled
-	return made.Intersect(set).Minus(settled), loose.Intersect(set).Minus(settled)
+	d.w.scratch = ivs
+	return setOf(ivs, set)
+}
+
+// unmet is the part of a set of a table that will lack inputs even when all steps so far have succeeded.
+func (d *draft) unmet(n *node, set calendar.Set) calendar.Set {
+	if set.Empty() {
+		return set
+	}
+	ivs := d.w.scratch[:0]
+	for _, e := range n.inputs {
+		ivs = e.unmet(ivs, set, d.tables[e.read.id].bad)
+	}
+	d.w.scratch = ivs
+	return setOf(ivs, set)
 }
 
 // stirred are the partitions whose verdicts the steps so far may change: what they read may change, whether or not it restates them, or
 // what their checks read.
 func (d *draft) stirred(n *node) calendar.Set {
-	var out calendar.Set
-	for _, e := range n.inputs {
-		out = out.Union(e.downstream(d.written[e.read.id], narrow))
-	}
 	for _, e := range n.watched {
-		if !d.written[e.read.id].Empty() {
+		if !d.tables[e.read.id].written.Empty() {
 			return n.expected
 		}
 	}
-	return out
+	return d.reached(n, n.expected, func(e *edge) calendar.Set { return d.tables[e.read.id].written })
 }
 
 // choose leaves out what the request does not want or what must not be written, and says why.
 func (d *draft) choose(n *node, todo, made calendar.Set) calendar.Set {
 	j := &n.judged
+	if todo.Empty() {
+		return todo
+	}
 	if n.table.Immutable {
-		standing := todo.Minus(j.Missing).Minus(j.Unreadable())
+		standing := cut(cut(todo, j.Missing), j.Unreadable())
 		d.skip(n, standing, "immutable: what stands there is not computed again; rewriting it needs --override")
-		todo = todo.Minus(standing)
+		todo = cut(todo, standing)
 	}
 	if !d.kind.has(Quarantined) || !d.req.Explicit {
-		// What the plan itself changes is worth another try.
-		again := todo.Intersect(j.Quarantined).Intersect(j.Repeats)
-		if !again.Empty() {
-			again = again.Minus(d.stirred(n))
+		if again := meet(meet(j.Quarantined, j.Repeats), todo); !again.Empty() {
+			again = again.Minus(d.stirred(n)) // what the plan itself changes is worth another try
+			d.skip(n, again, "quarantined, and nothing it was computed from has changed since: it would end the same way (--reprocess quarantined tries all the same)")
+			todo = cut(todo, again)
 		}
-		d.skip(n, again, "quarantined, and nothing it was computed from has changed since: it would end the same way (--reprocess quarantined tries all the same)")
-		todo = todo.Minus(again)
 	}
-	if d.kind.has(All) {
+	if d.kind.has(All) || d.kind&Default == Default {
 		return todo
 	}
 	wanted := calendar.Set{}
@@ -292,13 +332,14 @@ func (d *draft) skip(n *node, set calendar.Set, why string) {
 	if set.Empty() {
 		return
 	}
-	for i := range d.skipped[n.id] {
-		if s := &d.skipped[n.id][i]; s.Why == why {
+	t := &d.tables[n.id]
+	for i := range t.skipped {
+		if s := &t.skipped[i]; s.Why == why {
 			s.Set = s.Set.Union(set)
 			return
 		}
 	}
-	d.skipped[n.id] = append(d.skipped[n.id], Skipped{n.table.Name, n.table.Axis, set, why})
+	t.skipped = append(t.skipped, Skipped{n.table.Name, n.table.Axis, set, why})
 }
 
 // A kindOf ties a cause to the set it holds for and to what asks for it.
@@ -311,15 +352,15 @@ type kindOf struct {
 // kinds gives the causes of a table's partitions in the order in which they are told.
 func (d *draft) kinds(n *node, made calendar.Set) []kindOf {
 	j := &n.judged
-	unclear := calendar.UnionAll(j.InDoubt, j.Failing, j.Unsettled)
+	unclear := joined(j.InDoubt, j.Failing, j.Unsettled)
 	code := j.Code
 	if d.w.LeaveCode {
 		code = calendar.Set{}
 	}
 	return []kindOf{
-		{CauseFailed, j.Failed.Union(unclear), Failed},
+		{CauseFailed, join(j.Failed, unclear), Failed},
 		{CauseQuarantined, j.Quarantined, Quarantined},
-		{CauseMissing, j.Missing.Union(j.Foreign), Missing},
+		{CauseMissing, join(j.Missing, j.Foreign), Missing},
 		{CauseMarked, j.Marked, Stale},
 		{CauseCode, code, Code},
 		{CauseInput, j.Input, Input},

@@ -6,33 +6,31 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 )
 
-// unmet is the part of a set of the reader's partitions whose windows do not hold enough inputs of ok: the share Complete and the number
-// Min of the expected ones. A window cut off by the beginning of the calendar is not incomplete by itself; in the bootstrap partitions
-// of a period Min is not asked for. What a live run will still write is waited for, whatever Complete says (rule 16).
-func (e *edge) unmet(set, ok calendar.Set) calendar.Set {
-	lacking := e.read.expected.Minus(ok)
-	exact := e.in.Complete >= 1
+// unmet appends the part of a set of the reader's partitions whose windows do not hold enough inputs, if those of lacking are not there:
+// the share Complete and the number Min of the expected ones. A window cut off by the beginning of the calendar is not incomplete by
+// itself; in the bootstrap partitions of a period Min is not asked for. What a live run will still write is waited for, whatever Complete
+// says (rule 16). Lacking holds expected partitions only. What is appended may reach beyond the set.
+func (e *edge) unmet(out []calendar.Interval, set, lacking calendar.Set) []calendar.Interval {
 	if e.in.Min <= 0 {
 		if lacking.Empty() {
-			return calendar.Set{}
+			return out
 		}
-		set = e.downstream(lacking, narrow).Intersect(set)
-		if exact {
-			return set
+		if e.in.Complete >= 1 {
+			return e.meeting(out, lacking.Intervals(), narrow)
 		}
+		set = meet(e.downstream(lacking, narrow), set)
 	}
 	if set.Empty() {
-		return set
+		return out
 	}
-	index := calendar.NewIndex(ok.Intersect(e.read.expected))
+	index := calendar.NewIndex(e.read.expected.Minus(lacking))
 	coming := e.read.history.Reserved.Union(e.read.history.InFlight).Intersect(lacking)
-	var out collector
 	for p := range set.Partitions() {
 		if !e.enough(p, index, coming) {
-			out.add(calendar.Single(p))
+			out = append(out, calendar.Single(p))
 		}
 	}
-	return out.set()
+	return out
 }
 
 func (e *edge) enough(p calendar.Partition, ok *calendar.Index, coming calendar.Set) bool {

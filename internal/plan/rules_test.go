@@ -25,8 +25,8 @@ func mustMake(t *testing.T, w *World, req Request) *Plan {
 	return p
 }
 
-// planned is what the plan computes of a table.
-func planned(p *Plan, table string) calendar.Set {
+// stepOf is what the plan computes of a table.
+func stepOf(p *Plan, table string) calendar.Set {
 	for _, s := range p.Steps {
 		if s.Table == table {
 			return s.Set
@@ -84,9 +84,9 @@ func TestRule15_QuarantinedIsTriedAgainOnlyWhenItsKeyChanges(t *testing.T) {
 	b.in.Tables["raw"].Segments = []history.Segment{seg(0, 2, 0, 3), seg(2, 3, 0, 9), seg(3, 4, 0, 3)}
 	w := b.world()
 	p := mustMake(t, w, Request{})
-	wantSet(t, "plan", planned(p, "a"), calendar.Of(0, 2, 3))
+	wantSet(t, "plan", stepOf(p, "a"), calendar.Of(0, 2, 3))
 	wantSet(t, "skipped", skippedIn(p, "a"), calendar.Of(1))
-	wantSet(t, "asked for", planned(mustMake(t, w, Request{Reprocess: Quarantined, Explicit: true}), "a"), calendar.Of(1, 2))
+	wantSet(t, "asked for", stepOf(mustMake(t, w, Request{Reprocess: Quarantined, Explicit: true}), "a"), calendar.Of(1, 2))
 	if s := w.State("a", 1); s != StateQuarantined {
 		t.Errorf("state %s", s)
 	}
@@ -94,9 +94,9 @@ func TestRule15_QuarantinedIsTriedAgainOnlyWhenItsKeyChanges(t *testing.T) {
 		t.Errorf("state %s of what may pass now", s)
 	}
 	b.in.CheckVersions["a"] = "c2"
-	wantSet(t, "another check", planned(mustMake(t, b.world(), Request{}), "a"), calendar.Range(0, 4))
+	wantSet(t, "another check", stepOf(mustMake(t, b.world(), Request{}), "a"), calendar.Range(0, 4))
 	b.in.CheckVersions["a"], b.in.Versions["a"] = "c1", "v2"
-	wantSet(t, "other code", planned(mustMake(t, b.world(), Request{}), "a"), calendar.Range(0, 4))
+	wantSet(t, "other code", stepOf(mustMake(t, b.world(), Request{}), "a"), calendar.Range(0, 4))
 }
 
 func TestRule15_WhatChecksReadIsPartOfTheKey(t *testing.T) {
@@ -109,9 +109,9 @@ func TestRule15_WhatChecksReadIsPartOfTheKey(t *testing.T) {
 	b.in.CheckVersions["a"] = "c1"
 	b.in.Tables["a"].Verdicts = []history.Verdict{quarantined(0, 5)}
 	w := b.world()
-	wantSet(t, "plan", planned(mustMake(t, w, Request{}), "a"), calendar.Of(1))
+	wantSet(t, "plan", stepOf(mustMake(t, w, Request{}), "a"), calendar.Of(1))
 	b.change(w, "known", func(h *history.Table) { h.Segments = []history.Segment{seg(0, 2, 0, 101)} })
-	wantSet(t, "plan after", planned(mustMake(t, w, Request{}), "a"), calendar.Range(0, 2))
+	wantSet(t, "plan after", stepOf(mustMake(t, w, Request{}), "a"), calendar.Range(0, 2))
 }
 
 // A plan that changes what a quarantined partition reads tries it again.
@@ -122,7 +122,7 @@ func TestRule15_StepsOfThePlanChangeTheKey(t *testing.T) {
 	b.table(made("b", input("a", same)), calendar.Range(0, 2))
 	b.in.CheckVersions["b"] = "c1"
 	b.in.Tables["b"].Verdicts = []history.Verdict{quarantined(0, 6), quarantined(1, 6)}
-	wantSet(t, "plan", planned(mustMake(t, b.world(), Request{}), "b"), calendar.Of(1))
+	wantSet(t, "plan", stepOf(mustMake(t, b.world(), Request{}), "b"), calendar.Of(1))
 }
 
 func TestRule16_FreshMeansReadableAndSettledDownToTheSources(t *testing.T) {
@@ -138,8 +138,8 @@ func TestRule16_FreshMeansReadableAndSettledDownToTheSources(t *testing.T) {
 		wantSet(t, content.String(), w.Judge("a").Fresh, calendar.Of(0))
 		wantSet(t, "reader", w.Judge("b").Fresh, calendar.Of(0))
 		p := mustMake(t, w, Request{})
-		wantSet(t, "plan", planned(p, "a"), calendar.Of(1, 2))
-		wantSet(t, "plan", planned(p, "b"), calendar.Of(1, 2))
+		wantSet(t, "plan", stepOf(p, "a"), calendar.Of(1, 2))
+		wantSet(t, "plan", stepOf(p, "b"), calendar.Of(1, 2))
 	}
 }
 
@@ -167,13 +167,13 @@ func TestRule16_CompleteWaitsForWhatALiveRunStillWrites(t *testing.T) {
 	in.Complete = 0.75
 	b.table(made("a", in), calendar.Range(4, 10))
 	w := b.world()
-	wantSet(t, "plan", planned(mustMake(t, w, Request{}), "a"), calendar.Range(4, 10))
+	wantSet(t, "plan", stepOf(mustMake(t, w, Request{}), "a"), calendar.Range(4, 10))
 	bootstrap, short := w.Shortfalls("a", calendar.Range(4, 10))
 	wantSet(t, "short", short, calendar.Range(4, 9))
 	wantSet(t, "bootstrap", bootstrap, calendar.Set{})
 	b.change(w, "raw", func(h *history.Table) { h.Reserved = calendar.Of(4) })
 	p := mustMake(t, w, Request{})
-	wantSet(t, "plan while a run is on it", planned(p, "a"), calendar.Of(9))
+	wantSet(t, "plan while a run is on it", stepOf(p, "a"), calendar.Of(9))
 	wantSet(t, "blocked", blockedIn(p, "a"), calendar.Range(4, 9))
 }
 
@@ -280,7 +280,7 @@ func TestRule18_LosingAMaterializedDateIsDrift(t *testing.T) {
 	b.table(made("a", input("raw", days(-1, 0))), calendar.Range(0, 10), seg(0, 10, 7, 7))
 	w := b.world()
 	p := mustMake(t, w, Request{})
-	wantSet(t, "plan", planned(p, "a"), calendar.Set{})
+	wantSet(t, "plan", stepOf(p, "a"), calendar.Set{})
 	wantSet(t, "blocked", blockedIn(p, "a"), calendar.Of(4, 5))
 	if s := w.State("raw", 4); s != StateQuarantined {
 		t.Errorf("state %s", s)
@@ -390,15 +390,15 @@ func TestRule21_PlanHoldsWhatItsOwnStepsMayMakeStale(t *testing.T) {
 	b.table(made("all", input("week", catalog.Window{Kind: catalog.Everything})), calendar.Of(0), seg(0, 1, 8, 8)).Axis = calendar.Whole()
 	w := b.world()
 	p := mustMake(t, w, Request{})
-	wantSet(t, "a", planned(p, "a"), calendar.Of(5))
-	wantSet(t, "week", planned(p, "week"), calendar.Range(5, 12))
-	wantSet(t, "all", planned(p, "all"), calendar.Of(0))
+	wantSet(t, "a", stepOf(p, "a"), calendar.Of(5))
+	wantSet(t, "week", stepOf(p, "week"), calendar.Range(5, 12))
+	wantSet(t, "all", stepOf(p, "all"), calendar.Of(0))
 	one := mustMake(t, w, Request{Tables: []string{"a"}, Range: &Range{calendar.Axis{Grain: calendar.Day}, single(5)}})
 	if len(one.Steps) != 1 {
 		t.Errorf("steps %+v of a plan for one table", one.Steps)
 	}
 	down := mustMake(t, w, Request{Tables: []string{"a"}, Range: one.Request.Range, Downstream: true})
-	wantSet(t, "week, downstream of one day", planned(down, "week"), calendar.Range(5, 12))
+	wantSet(t, "week, downstream of one day", stepOf(down, "week"), calendar.Range(5, 12))
 }
 
 // Early cutoff: what a step left as it was makes nothing stale, so nothing further starts.
@@ -409,7 +409,7 @@ func TestRule21_AttemptsStartOnlyForWhatIsStaleAtThatMoment(t *testing.T) {
 	b.table(made("week", input("a", days(-6, 0))), calendar.Range(0, 20), seg(0, 20, 6, 7))
 	w := b.world()
 	p := mustMake(t, w, Request{})
-	wantSet(t, "week", planned(p, "week"), calendar.Range(5, 12))
+	wantSet(t, "week", stepOf(p, "week"), calendar.Range(5, 12))
 	wantSet(t, "before", w.JudgeWithin("week", calendar.Range(5, 12)).Fresh, calendar.Set{})
 	b.change(w, "a", func(h *history.Table) { h.Segments = history.Overlay(h.Segments, []history.Segment{seg(5, 6, 100, 5)}) })
 	wantSet(t, "after, same rows", w.JudgeWithin("week", calendar.Range(5, 12)).Fresh, calendar.Range(5, 12))
@@ -429,12 +429,12 @@ func TestRule21_WhatGoesStaleAndIsNotAskedForIsTold(t *testing.T) {
 	w := b.world()
 	set := map[string]calendar.Set{"a": calendar.Of(1)}
 	p := mustMake(t, w, Request{Tables: []string{"a", "c"}, Sets: set, Reprocess: All, Explicit: true})
-	wantSet(t, "a", planned(p, "a"), calendar.Of(1))
+	wantSet(t, "a", stepOf(p, "a"), calendar.Of(1))
 	p = mustMake(t, w, Request{Tables: []string{"a", "c"}, Sets: map[string]calendar.Set{"a": calendar.Of(1), "c": calendar.Of(2)}, Reprocess: All, Explicit: true})
-	wantSet(t, "c", planned(p, "c"), calendar.Of(2))
+	wantSet(t, "c", stepOf(p, "c"), calendar.Of(2))
 	b.in.Versions["a"] = "v2"
 	p = mustMake(t, b.world(), Request{Tables: []string{"a", "c"}})
-	wantSet(t, "a", planned(p, "a"), calendar.Range(0, 3))
+	wantSet(t, "a", stepOf(p, "a"), calendar.Range(0, 3))
 	wantSet(t, "c blocked", blockedIn(p, "c"), calendar.Range(0, 3))
 	if item := p.Blocked[0].Items[0]; len(item.Missing) != 1 || item.Missing[0].Table != "b" || item.Fix.Argv[2] != "b" {
 		t.Errorf("blocked %+v", item)
@@ -451,7 +451,7 @@ func TestRule22_StaleMeansAnotherVersionThanTheHead(t *testing.T) {
 	w := b.world()
 	wantSet(t, "code", w.Judge("a").Code, calendar.Of(1))
 	p := mustMake(t, w, Request{})
-	wantSet(t, "plan", planned(p, "b"), calendar.Of(1))
+	wantSet(t, "plan", stepOf(p, "b"), calendar.Of(1))
 	if c := p.Steps[0].Causes[0]; c.Kind != CauseCode || c.From != "v9" || c.To != "v1" {
 		t.Errorf("cause %+v", c)
 	}
@@ -460,7 +460,7 @@ func TestRule22_StaleMeansAnotherVersionThanTheHead(t *testing.T) {
 		t.Errorf("class scheduled: %+v", scheduled)
 	}
 	wantSet(t, "left out", skippedIn(scheduled, "a"), calendar.Of(1))
-	wantSet(t, "asked for", planned(mustMake(t, w, Request{Class: "scheduled", Reprocess: Code, Explicit: true}), "a"), calendar.Of(1))
+	wantSet(t, "asked for", stepOf(mustMake(t, w, Request{Class: "scheduled", Reprocess: Code, Explicit: true}), "a"), calendar.Of(1))
 	a.OnCodeChange = catalog.Forward
 	wantSet(t, "forward", b.world().Judge("a").Fresh, calendar.Range(0, 4))
 }
@@ -477,9 +477,9 @@ func TestRestatesFalseMustBeFreshAndRestatesNothing(t *testing.T) {
 	w := b.world()
 	wantSet(t, "a fresh", w.Judge("a").Fresh, calendar.Set{})
 	p := mustMake(t, w, Request{})
-	wantSet(t, "dim", planned(p, "dim"), calendar.Of(0))
-	wantSet(t, "a", planned(p, "a"), calendar.Of(2))
-	wantSet(t, "b", planned(p, "b"), calendar.Of(2))
+	wantSet(t, "dim", stepOf(p, "dim"), calendar.Of(0))
+	wantSet(t, "a", stepOf(p, "a"), calendar.Of(2))
+	wantSet(t, "b", stepOf(p, "b"), calendar.Of(2))
 	// b of 2 reads a of 0 and 1, which no step writes and which are fresh again only after dim.
 	onlyB := map[string]calendar.Set{"dim": calendar.Of(0), "b": calendar.Of(2)}
 	wantSet(t, "b rests on dim", w.RestsOn("b", calendar.Of(1), onlyB)["dim"], calendar.Of(0))
@@ -492,9 +492,9 @@ func TestImmutableIsInNoPlan(t *testing.T) {
 	a.Immutable = true
 	w := b.world()
 	wantSet(t, "fresh", w.Judge("a").Fresh, calendar.Range(0, 3))
-	wantSet(t, "plan", planned(mustMake(t, w, Request{}), "a"), calendar.Of(3))
+	wantSet(t, "plan", stepOf(mustMake(t, w, Request{}), "a"), calendar.Of(3))
 	p := mustMake(t, w, Request{Reprocess: All, Explicit: true})
-	wantSet(t, "plan for all", planned(p, "a"), calendar.Of(3))
+	wantSet(t, "plan for all", stepOf(p, "a"), calendar.Of(3))
 	wantSet(t, "skipped", skippedIn(p, "a"), calendar.Range(0, 3))
 }
 
@@ -505,8 +505,8 @@ func TestHeldIsBlockedAndSoIsWhatRestsOnIt(t *testing.T) {
 	b.table(made("b", input("a", same)), calendar.Range(0, 3))
 	b.in.Tables["a"].Held = calendar.Of(1)
 	p := mustMake(t, b.world(), Request{})
-	wantSet(t, "a", planned(p, "a"), calendar.Of(0, 2))
-	wantSet(t, "b", planned(p, "b"), calendar.Of(0, 2))
+	wantSet(t, "a", stepOf(p, "a"), calendar.Of(0, 2))
+	wantSet(t, "b", stepOf(p, "b"), calendar.Of(0, 2))
 	wantSet(t, "held", p.Blocked[0].Held, calendar.Of(1))
 	wantSet(t, "b blocked", blockedIn(p, "b"), calendar.Of(1))
 	if argv := p.Blocked[0].Items[0].Fix.Argv; argv[1] != "unhold" {
@@ -533,8 +533,8 @@ func TestUpstreamIsBuiltOnlyWhenAsked(t *testing.T) {
 	}
 	req.Upstream = true
 	p = mustMake(t, w, req)
-	wantSet(t, "a", planned(p, "a"), calendar.Of(3, 4))
-	wantSet(t, "b", planned(p, "b"), calendar.Of(4))
+	wantSet(t, "a", stepOf(p, "a"), calendar.Of(3, 4))
+	wantSet(t, "b", stepOf(p, "b"), calendar.Of(4))
 }
 
 func TestBootstrapWaivesMin(t *testing.T) {
@@ -549,7 +549,7 @@ func TestBootstrapWaivesMin(t *testing.T) {
 	b.table(a, calendar.Range(2, 20))
 	w := b.world()
 	p := mustMake(t, w, Request{})
-	wantSet(t, "plan", planned(p, "a"), calendar.Range(2, 20).Minus(calendar.Of(5, 6)))
+	wantSet(t, "plan", stepOf(p, "a"), calendar.Range(2, 20).Minus(calendar.Of(5, 6)))
 	bootstrap, _ := w.Shortfalls("a", calendar.Range(2, 20))
 	wantSet(t, "bootstrap", bootstrap, calendar.Range(2, 5))
 	if reach := w.Reach("a", in, calendar.Of(9)); reach != (calendar.Interval{Start: 2, End: 9}) {
@@ -583,7 +583,7 @@ func TestReprocessLeavesOutWhatItDoesNotName(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := mustMake(t, w, Request{Reprocess: kinds, Explicit: true})
-		wantSet(t, what, planned(p, "a"), want)
+		wantSet(t, what, stepOf(p, "a"), want)
 		wantSet(t, what+" left out", skippedIn(p, "a"), calendar.Of(0, 1, 3).Minus(want))
 	}
 	if _, err := ParseReprocess("everything"); err == nil {

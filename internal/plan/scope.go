@@ -111,6 +111,7 @@ func (w *World) judgePart(p *part) {
 		for _, s := range n.judged.sets() {
 			*s = s.Minus(rest[i])
 		}
+		n.lacksKnown = false
 	}
 	for i, n := range p.nodes {
 		w.learn(n, rest[i])
@@ -174,7 +175,7 @@ func (s *span) blocked(set, left calendar.Set) calendar.Partition {
 			return calendar.Horizon
 		}
 		at := s.search(func(x calendar.Partition) bool { return x > p && s.hi(x, narrow) > q })
-		p, ok = set.Within(calendar.Interval{Start: s.domain.Select(at), End: calendar.Horizon}).First()
+		p, ok = set.Within(calendar.Interval{Start: s.reader.index.Select(at), End: calendar.Horizon}).First()
 	}
 	return calendar.Horizon
 }

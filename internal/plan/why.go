@@ -126,10 +126,10 @@ func standing(s State) string {
 func (w *World) lacking(n *node, p calendar.Partition, h hop) hop {
 	one := calendar.Of(p)
 	for _, e := range n.inputs {
-		if e.unmet(one, e.read.judged.Fresh).Empty() {
+		if setOf(e.unmet(nil, one, e.read.lacking()), one).Empty() {
 			continue
 		}
-		bad := e.windows(p).Intersect(e.read.expected).Minus(e.read.judged.Fresh)
+		bad := e.windows(p).Intersect(e.read.lacking())
 		q, ok := bad.First()
 		if !ok {
 			h.Reason = fmt.Sprintf("%s has fewer partitions in the window than the %d it must have", e.read.table.Name, e.in.Min)

@@ -13,6 +13,7 @@ type edge struct {
 	reader *node
 	read   *node
 	spans  []span
+	one    [1]span // what spans is made of where there is one window, as there mostly is
 }
 
 // A span is one window of an edge. To each partition p of the reader it gives an interval [lo(p), hi(p)) of the input's axis. Both ends
@@ -21,16 +22,19 @@ type edge struct {
 // A span has two widths. The narrow one is the window: what is read. The wide one is the reach: all partitions whose coming or going
 // could have given p another window. They differ where a window counts in the input's calendar; see changed in change.go.
 type span struct {
-	window        *catalog.Window
-	reader, input calendar.Axis
-	index         *calendar.Index // the input's expected partitions
-	domain        *calendar.Index // the reader's
-	// shift: the window is [p+first, p+last] on a shared axis.
-	shift       bool
+	window       *catalog.Window
+	reader, read *node
+	// same: reader and input have one axis. shift: besides, the window is [p+first, p+last].
+	same, shift bool
 	first, last calendar.Partition
-	// periods are set for windows that begin with a period.
-	periods []season
-	// over are the reader's partitions whose window is not empty for want of a period, by width.
+	// begins is set for windows that begin with a period.
+	begins *begins
+}
+
+// begins is what a window that begins with a period needs.
+type begins struct {
+	seasons []season
+	// over are the reader's partitions whose window or reach is not empty, by width.
 	over [2]calendar.Set
 }
 
@@ -69,42 +73,45 @@ func seasons(days []calendar.Interval, reader, input calendar.Axis) []season {
 }
 
 func newSpan(w *catalog.Window, reader, read *node, days []calendar.Interval) span {
-	s := span{window: w, reader: reader.table.Axis, input: read.table.Axis, index: read.index, domain: reader.index}
+	s := span{window: w, reader: reader, read: read, same: reader.table.Axis == read.table.Axis}
 	switch {
-	case s.reader != s.input:
+	case !s.same:
 	case w.Kind == catalog.Same:
 		s.shift = true
-	case w.Kind == catalog.Offset && w.Unit == s.reader.Grain:
+	case w.Kind == catalog.Offset && w.Unit == reader.table.Axis.Grain:
 		s.shift, s.first, s.last = true, calendar.Partition(w.From), calendar.Partition(w.To)
 	}
-	s.over = [2]calendar.Set{calendar.All(), calendar.All()}
 	if w.Within == "" {
 		return s
 	}
-	s.periods = seasons(days, s.reader, s.input)
+	s.begins = &begins{seasons: seasons(days, reader.table.Axis, read.table.Axis)}
 	for _, width := range []width{narrow, wide} {
-		ivs := make([]calendar.Interval, 0, len(s.periods))
-		for _, season := range s.periods {
+		ivs := make([]calendar.Interval, 0, len(s.begins.seasons))
+		for _, season := range s.begins.seasons {
 			// The first partitions of a period may end before it begins for them: `through: -3` reads nothing on its third date.
 			i := s.search(func(p calendar.Partition) bool { return p >= season.over.Start && s.hi(p, width) > season.floor })
-			ivs = append(ivs, calendar.Interval{Start: s.domain.Select(i), End: season.over.End})
+			ivs = append(ivs, calendar.Interval{Start: reader.index.Select(i), End: season.over.End})
 		}
-		s.over[width] = calendar.NewSet(ivs...)
+		s.begins.over[width] = calendar.NewSet(ivs...)
 	}
 	return s
 }
 
 // search is the rank of the reader's first expected partition for which ok holds; ok must be monotone.
 func (s *span) search(ok func(calendar.Partition) bool) int {
-	return sort.Search(s.domain.Len(), func(i int) bool { return ok(s.domain.Select(i)) })
+	return sort.Search(s.reader.index.Len(), func(i int) bool { return ok(s.reader.index.Select(i)) })
 }
 
 // overlap is the interval of input partitions that overlap p.
 func (s *span) overlap(p calendar.Partition) calendar.Interval {
-	if s.reader == s.input {
+	if s.same {
 		return calendar.Single(p)
 	}
-	return s.reader.Convert(calendar.Single(p), s.input)
+	return s.reader.table.Axis.Convert(calendar.Single(p), s.read.table.Axis)
+}
+
+func (s *span) offset(p calendar.Partition) calendar.Interval {
+	return s.reader.table.Axis.Offset(p, s.window.Unit, s.window.From, s.window.To, s.read.table.Axis)
 }
 
 // lo is the first input partition of the window or reach of p.
@@ -116,12 +123,12 @@ func (s *span) lo(p calendar.Partition, width width) calendar.Partition {
 		if s.shift {
 			return p + s.first
 		}
-		return s.reader.Offset(p, s.window.Unit, s.window.From, s.window.To, s.input).Start
+		return s.offset(p).Start
 	case catalog.Partitions:
 		return s.counted(p, width)
 	case catalog.Since, catalog.PerRows, catalog.PerParts:
-		if s.window.Within == "" {
-			return s.reader.Offset(p, calendar.Day, -s.window.Days, 0, s.input).Start
+		if s.begins == nil {
+			return s.reader.table.Axis.Offset(p, calendar.Day, -s.window.Days, 0, s.read.table.Axis).Start
 		}
 		return s.floor(p)
 	}
@@ -134,22 +141,22 @@ func (s *span) counted(p calendar.Partition, width width) calendar.Partition {
 	c, from := s.overlap(p), s.window.From
 	switch {
 	case from < 0:
-		return s.index.Select(s.index.Rank(c.Start) + from)
+		return s.read.index.Select(s.read.index.Rank(c.Start) + from)
 	case from == 0:
 		return c.Start
 	case width == wide:
 		return c.End
 	}
-	return s.index.Select(s.index.Rank(c.End) + from - 1)
+	return s.read.index.Select(s.read.index.Rank(c.End) + from - 1)
 }
 
 // floor is where the period of p begins; between periods, where the next one does.
 func (s *span) floor(p calendar.Partition) calendar.Partition {
-	i := sort.Search(len(s.periods), func(i int) bool { return s.periods[i].over.End > p })
-	if i == len(s.periods) {
+	i := sort.Search(len(s.begins.seasons), func(i int) bool { return s.begins.seasons[i].over.End > p })
+	if i == len(s.begins.seasons) {
 		return calendar.Horizon
 	}
-	return s.periods[i].floor
+	return s.begins.seasons[i].floor
 }
 
 // hi is one past the last input partition of the window or reach of p.
@@ -161,7 +168,7 @@ func (s *span) hi(p calendar.Partition, width width) calendar.Partition {
 		if s.shift {
 			return p + s.last + 1
 		}
-		return s.reader.Offset(p, s.window.Unit, s.window.From, s.window.To, s.input).End
+		return s.offset(p).End
 	case catalog.Partitions, catalog.Since, catalog.PerRows, catalog.PerParts:
 		return s.through(p, width)
 	}
@@ -175,19 +182,19 @@ func (s *span) through(p calendar.Partition, width width) calendar.Partition {
 	case to < 0 && width == wide:
 		return c.Start
 	case to < 0:
-		if i := s.index.Rank(c.Start) + to; i >= 0 {
-			return s.index.Select(i) + 1
+		if i := s.read.index.Rank(c.Start) + to; i >= 0 {
+			return s.read.index.Select(i) + 1
 		}
 		return calendar.Beginning
 	case to == 0:
 		return c.End
 	}
-	return min(s.index.Select(s.index.Rank(c.End)+to-1)+1, calendar.Horizon)
+	return min(s.read.index.Select(s.read.index.Rank(c.End)+to-1)+1, calendar.Horizon)
 }
 
 // at is the window or reach of one partition.
 func (s *span) at(p calendar.Partition, width width) calendar.Interval {
-	if s.window.Within != "" && !s.over[width].Contains(p) {
+	if s.begins != nil && !s.begins.over[width].Contains(p) {
 		return calendar.Interval{}
 	}
 	return calendar.Interval{Start: s.lo(p, width), End: s.hi(p, width)}
@@ -199,9 +206,9 @@ func (s *span) tight() bool {
 	switch s.window.Kind {
 	case catalog.Offset:
 		// A month before is not so long after March 30 and 31.
-		return s.window.Unit <= s.reader.Grain && !s.gaps()
+		return s.window.Unit <= s.reader.table.Axis.Grain && !s.gaps()
 	case catalog.Partitions:
-		return s.reader == s.input
+		return s.same
 	}
 	return !s.gaps()
 }
@@ -211,9 +218,9 @@ func (s *span) tight() bool {
 func (s *span) gaps() bool {
 	switch s.window.Kind {
 	case catalog.Offset:
-		return !s.shift && s.reader.Grain == calendar.Hour
+		return !s.shift && s.reader.table.Axis.Grain == calendar.Hour
 	case catalog.PerRows, catalog.PerParts:
-		return s.window.Within == ""
+		return s.begins == nil
 	}
 	return false
 }
@@ -223,8 +230,8 @@ func (s *span) upstream(out []calendar.Interval, set calendar.Set, width width) 
 	if s.window.Kind == catalog.Everything && !set.Empty() {
 		return append(out, calendar.Everything())
 	}
-	if s.window.Within != "" {
-		set = set.Intersect(s.over[width])
+	if s.begins != nil {
+		set = set.Intersect(s.begins.over[width])
 	}
 	if !s.tight() {
 		for p := range set.Partitions() {
@@ -233,16 +240,16 @@ func (s *span) upstream(out []calendar.Interval, set calendar.Set, width width) 
 		return out
 	}
 	for _, iv := range set.Intervals() {
-		if s.window.Within == "" {
+		if s.begins == nil {
 			out = append(out, calendar.Interval{Start: s.lo(iv.Start, width), End: s.hi(iv.End-1, width)})
 			continue
 		}
 		// Between two periods that touch, the later partitions do not read what the earlier ones did.
 		for at := iv.Start; at < iv.End; {
-			i := sort.Search(len(s.periods), func(i int) bool { return s.periods[i].over.End > at })
+			i := sort.Search(len(s.begins.seasons), func(i int) bool { return s.begins.seasons[i].over.End > at })
 			end := iv.End
-			if i < len(s.periods) {
-				end = min(end, s.periods[i].over.End)
+			if i < len(s.begins.seasons) {
+				end = min(end, s.begins.seasons[i].over.End)
 			}
 			out = append(out, calendar.Interval{Start: s.lo(at, width), End: s.hi(end-1, width)})
 			at = end
@@ -270,19 +277,19 @@ func (s *span) downstream(out []calendar.Interval, iv calendar.Interval, width w
 	if i >= j {
 		return out
 	}
-	found := calendar.Interval{Start: s.domain.Select(i), End: s.domain.Select(j-1) + 1}
+	found := calendar.Interval{Start: s.reader.index.Select(i), End: s.reader.index.Select(j-1) + 1}
 	switch {
 	case s.gaps():
 		for ; i < j; i++ {
-			if p := s.domain.Select(i); s.at(p, width).Overlaps(iv) {
+			if p := s.reader.index.Select(i); s.at(p, width).Overlaps(iv) {
 				out = append(out, calendar.Single(p))
 			}
 		}
 		return out
-	case s.window.Within == "":
+	case s.begins == nil:
 		return append(out, found)
 	}
-	return append(out, s.over[width].Within(found).Intervals()...)
+	return append(out, s.begins.over[width].Within(found).Intervals()...)
 }
 
 // upstream is the set of expected input partitions in the windows of the reader's partitions.

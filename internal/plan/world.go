@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"maps"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -25,6 +26,8 @@ type Inputs struct {
 	// Tables are the histories. Reserved must not hold what the asking run itself has reserved.
 	Tables map[string]*history.Table
 	Seq    history.Seq
+	// Columns are what NewColumns made of the histories, where somebody did so already.
+	Columns map[string]*Columns
 	// Versions are the code versions to judge by: today's code, or the ledger's head where today's code is an older registered one.
 	// Without one no content is stale by code.
 	Versions      map[string]string
@@ -38,11 +41,13 @@ type Inputs struct {
 // Replace is the way to change them. (Seq may be set forward: judgements do not depend on it once calendars are logged.)
 type World struct {
 	Inputs
-	nodes []*node
+	nodes []node
 	named map[string]*node
 	// parts are the components in topological order.
-	parts []part
-	need  []calendar.Set // scratch of ensure, by node
+	parts   []part
+	need    []calendar.Set // scratch of ensure, by node
+	scratch []calendar.Interval
+	owned   bool // Tables is the world's own map
 }
 
 // A part is one component of the graph: a table, or the tables of a loop.
@@ -56,6 +61,8 @@ type node struct {
 	id, part  int
 	table     *catalog.Table
 	history   *history.Table
+	columns   *Columns
+	changes   changes
 	expected  calendar.Set
 	index     *calendar.Index
 	bootstrap calendar.Set
@@ -64,70 +71,122 @@ type node struct {
 	// watched are tables that only the checks of this one read: they come first, and their changes alter its verdicts.
 	watched  []*edge
 	watchers []*node
-	changes  *changes
 	// redefined are the periods that the table depends on and that were once defined otherwise.
 	redefined []redefinition
 	// judged holds for the partitions in valid.
 	judged Judgement
 	valid  calendar.Set
+	// lacks is what lacking gives, while lacksKnown.
+	lacks      calendar.Set
+	lacksKnown bool
 }
 
 // NewWorld prepares a world. It keeps and never changes what it is given.
 func NewWorld(in Inputs) *World {
-	w := &World{Inputs: in, named: map[string]*node{}}
-	tables := make(map[string]*history.Table, len(in.Tables))
-	for name, h := range in.Tables {
-		tables[name] = h
+	order := in.Graph.Order()
+	w := &World{Inputs: in, parts: make([]part, len(order))}
+	tables := 0
+	for i := range order {
+		tables += len(order[i].Tables)
 	}
-	w.Tables = tables
-	for _, c := range w.Graph.Order() {
-		p := part{loop: c.Loop}
-		for _, t := range c.Tables {
-			n := &node{id: len(w.nodes), part: len(w.parts), table: t, expected: in.Expected[t.Name], history: tables[t.Name]}
-			if n.history == nil {
-				n.history = &history.Table{}
-			}
-			n.index = calendar.NewIndex(n.expected)
-			n.changes = newChanges(n.history, n.expected, in.Seq)
-			w.nodes = append(w.nodes, n)
+	w.nodes, w.need, w.named = make([]node, tables), make([]calendar.Set, tables), make(map[string]*node, tables)
+	pointers := make([]*node, 0, tables)
+	indexes := indexer{}
+	edges := 0
+	for i := range order {
+		from := len(pointers)
+		for _, t := range order[i].Tables {
+			id := len(pointers)
+			n := &w.nodes[id]
+			n.id, n.part, n.table, n.expected = id, i, t, in.Expected[t.Name]
+			n.index = indexes.of(n.expected)
+			n.set(in.Tables[t.Name], in.Columns[t.Name], in.Seq)
 			w.named[t.Name] = n
-			p.nodes = append(p.nodes, n)
+			pointers = append(pointers, n)
+			edges += len(t.Inputs)
 		}
-		w.parts = append(w.parts, p)
+		w.parts[i] = part{pointers[from:len(pointers):len(pointers)], order[i].Loop}
 	}
-	for _, n := range w.nodes {
-		w.connect(n)
-	}
-	w.need = make([]calendar.Set, len(w.nodes))
+	w.connect(edges)
 	return w
+}
+
+// An indexer makes one index for tables that share a calendar.
+type indexer map[*calendar.Interval]*calendar.Index
+
+func (x indexer) of(s calendar.Set) *calendar.Index {
+	ivs := s.Intervals()
+	if len(ivs) == 0 {
+		return calendar.NewIndex(s)
+	}
+	if known := x[&ivs[0]]; known != nil && len(known.Set().Intervals()) == len(ivs) {
+		return known
+	}
+	made := calendar.NewIndex(s)
+	x[&ivs[0]] = made
+	return made
+}
+
+// set gives a node its history.
+func (n *node) set(h *history.Table, columns *Columns, seq history.Seq) {
+	if h == nil {
+		h = &history.Table{}
+	}
+	if !columns.belongs(h) {
+		columns = NewColumns(h)
+	}
+	n.history, n.columns = h, columns
+	n.changes = newChanges(h, columns, n.expected, seq)
 }
 
 // checked is the window by which checks read other tables, as far as order goes: the partition of the same time comes first.
 var checked = catalog.Window{Kind: catalog.Same}
 
-// connect makes the edges of a table.
-func (w *World) connect(n *node) {
-	for _, in := range n.table.Inputs {
-		read := w.named[in.Table]
-		if read == nil {
-			continue // the catalog refuses unknown tables; a world of a part of one has edges that leave it
+// connect makes the edges.
+func (w *World) connect(count int) {
+	edges := make([]edge, 0, count)
+	ins := make([]*edge, 0, count)
+	for i := range w.nodes {
+		n := &w.nodes[i]
+		from := len(ins)
+		for _, in := range n.table.Inputs {
+			read := w.named[in.Table]
+			if read == nil {
+				continue // the catalog refuses unknown tables; a world of a part of one has edges that leave it
+			}
+			edges = append(edges, edge{in: in, reader: n, read: read})
+			e := &edges[len(edges)-1]
+			e.spans = e.one[:0]
+			for k := range in.Windows {
+				e.spans = append(e.spans, newSpan(&in.Windows[k], n, read, w.period(in.Windows[k].Within)))
+			}
+			ins = append(ins, e)
+			read.readers = append(read.readers, e)
 		}
-		e := &edge{in: in, reader: n, read: read, spans: make([]span, len(in.Windows))}
-		for i := range in.Windows {
-			e.spans[i] = newSpan(&in.Windows[i], n, read, w.Periods[in.Windows[i].Within])
+		n.inputs = ins[from:len(ins):len(ins)]
+		if len(n.table.Checks) > 0 {
+			w.watch(n)
 		}
-		n.inputs = append(n.inputs, e)
-		read.readers = append(read.readers, e)
+		n.bootstrap = w.bootstrap(n)
+		n.redefined = w.redefinitions(n)
 	}
+}
+
+// watch finds the tables that a table's checks read beside its inputs.
+func (w *World) watch(n *node) {
 	for _, order := range w.Graph.Inputs(n.table.Name) {
 		if read := w.named[order.Read.Name]; order.OrderOnly() && read != nil {
-			e := &edge{reader: n, read: read, spans: []span{newSpan(&checked, n, read, nil)}}
-			n.watched = append(n.watched, e)
+			n.watched = append(n.watched, &edge{reader: n, read: read, spans: []span{newSpan(&checked, n, read, nil)}})
 			read.watchers = append(read.watchers, n)
 		}
 	}
-	n.bootstrap = w.bootstrap(n)
-	n.redefined = w.redefinitions(n)
+}
+
+func (w *World) period(name string) []calendar.Interval {
+	if name == "" {
+		return nil
+	}
+	return w.Periods[name]
 }
 
 // bootstrap is the set of the first expected partitions of each period, as the table declares.
@@ -152,14 +211,16 @@ func (w *World) Replace(table string, h *history.Table, seq history.Seq) {
 	if n == nil {
 		return
 	}
-	if h == nil {
-		h = &history.Table{}
+	if !w.owned {
+		w.Tables, w.owned = maps.Clone(w.Tables), true
+		if w.Tables == nil {
+			w.Tables = map[string]*history.Table{}
+		}
 	}
-	differ := differences(n.history, h)
-	w.Tables[table] = h
-	n.history = h
-	n.changes = newChanges(h, n.expected, w.Seq)
-	w.invalidate(n, differ)
+	was := n.history
+	n.set(h, nil, w.Seq)
+	w.Tables[table] = n.history
+	w.invalidate(n, differences(was, n.history))
 }
 
 // Upstream is the set of expected input partitions in the windows of a table's partitions.
