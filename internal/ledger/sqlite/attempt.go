@@ -1,0 +1,400 @@
+package sqlite
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// An attempt as it is stored.
+type attempt struct {
+	id       int64
+	leaseID  int64
+	lease    ledger.LeaseID
+	lost     bool // its lease has ended
+	code     []byte
+	intent   []byte
+	endedSeq history.Seq
+	ledger.AttemptRecord
+}
+
+const selectAttempt = `SELECT a.id, a.lease_id, l.name, l.ended, a.code, a.intent, a.ended_seq, a.name, a.run, t.key, a.partitions, a.token,
+	a.read_seq, a.version, a.state, a.reason, a.published, a.quarantined, a.hulls, a.started, a.ended
+	FROM attempt a JOIN lease l ON l.id = a.lease_id JOIN tables t ON t.id = a.table_id `
+
+func (a *attempt) read(r row) error {
+	a.id, a.leaseID, a.lease, a.lost = r.int(0), r.int(1), ledger.LeaseID(r.text(2)), r.bool(3)
+	a.code, a.intent, a.endedSeq = r.blob(4), r.blob(5), r.seq(6)
+	a.ID, a.Run, a.Table = ledger.AttemptID(r.text(7)), ledger.RunID(r.text(8)), r.text(9)
+	a.Token, a.ReadSeq, a.Version, a.State, a.Reason = history.Token(r.int(11)), r.seq(12), r.text(13), r.text(14), r.text(15)
+	a.StartedAt, a.EndedAt = r.time(19), r.time(20)
+	var errs [3]error
+	a.Set, errs[0] = readSet(r.blob(10))
+	a.Published, errs[1] = readSet(r.blob(16))
+	a.Quarantined, errs[2] = readSet(r.blob(17))
+	if b := r.blob(18); b != nil {
+		hulls := reader{s: string(b)}
+		a.Hulls = hulls.hulls()
+		errs[0] = errors.Join(errs[0], hulls.err())
+	}
+	return errors.Join(errs[:]...)
+}
+
+func (a *attempt) running() bool { return a.State == ledger.AttemptRunning }
+
+// right is the attempt as its holder gets it.
+func (a *attempt) right() ledger.Attempt {
+	return ledger.Attempt{
+		ID: a.ID, Lease: a.lease, Run: a.Run, Table: a.Table, Set: a.Set, Token: a.Token, ReadSeq: a.ReadSeq, Version: a.Version,
+	}
+}
+
+func (s *session) attempt(id ledger.AttemptID) (*attempt, error) {
+	var a attempt
+	found, err := s.first(a.read, selectAttempt+`WHERE a.name = ?`, string(id))
+	if err == nil && !found {
+		err = fmt.Errorf("attempt %s: %w", id, ledger.ErrNotFound)
+	}
+	return &a, err
+}
+
+// StartAttempt puts partitions in flight.
+func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (out *ledger.Attempt, err error) {
+	err = l.write(ctx, func(t *tx) (err error) {
+		out, err = t.start(req)
+		return err
+	})
+	return out, err
+}
+
+func (t *tx) start(req ledger.AttemptRequest) (*ledger.Attempt, error) {
+	if err := req.Check(t.clock); err != nil {
+		return nil, err
+	}
+	var x struct {
+		id    int64
+		run   ledger.RunID
+		ended bool
+	}
+	found, err := t.first(func(r row) error { x.id, x.run, x.ended = r.int(0), ledger.RunID(r.text(1)), r.bool(2); return nil },
+		`SELECT id, run, ended FROM lease WHERE name = ?`, string(req.Lease))
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrNotFound)
+	case x.ended:
+		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrLost)
+	}
+	tab, refusal := t.startable(req, x.id, x.run)
+	if refusal == nil {
+		added, err := t.addAttempt(req, x.id, tab)
+		if err != nil {
+			return nil, err
+		}
+		if added {
+			return t.begun(req, tab)
+		}
+	}
+	a, err := t.attempt(req.ID) // it may have been started before
+	if err == nil {
+		right := a.right()
+		return &right, nil
+	}
+	return nil, cmp.Or(refusal, err)
+}
+
+// begun draws the token of a new attempt and puts its partitions in doubt if it is guarded (rule 14).
+func (t *tx) begun(req ledger.AttemptRequest, tab *table) (*ledger.Attempt, error) {
+	seq, token := t.touch(tab), t.draw(tab)
+	if req.Guarded {
+		doubt := segment{
+			Segment: history.Segment{ReadSeq: req.ReadSeq, ChangedSeq: seq, Version: req.Version, Attempt: string(req.ID), Content: history.InDoubt},
+			token:   token, written: seq,
+		}
+		if err := t.putSegments(tab, history.Spread(doubt, req.Set), seq); err != nil {
+			return nil, err
+		}
+	}
+	return &ledger.Attempt{
+		ID: req.ID, Lease: req.Lease, Run: req.Run, Table: req.Table, Set: req.Set, Token: token, ReadSeq: req.ReadSeq, Version: req.Version,
+	}, nil
+}
+
+// addAttempt stores an attempt and its flights; false if it is there already.
+func (t *tx) addAttempt(req ledger.AttemptRequest, lease int64, tab *table) (bool, error) {
+	bounds := req.Set.Bounds()
+	var id int64
+	added, err := t.first(func(r row) error { id = r.int(0); return nil },
+		`INSERT INTO attempt (name, lease_id, run, table_id, token, read_seq, version, code, started, start, end, partitions, state, reason, ended, ended_seq)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', '', ?, 0) ON CONFLICT (name) DO NOTHING RETURNING id`,
+		string(req.ID), lease, string(req.Run), tab.id, tab.token+1, req.ReadSeq, req.Version, packCode(req.Code), req.At, bounds.Start, bounds.End,
+		packSet(req.Set), int64(never))
+	if err != nil || !added {
+		return false, err
+	}
+	return true, t.putFlights(tab.id, flight{lease: lease, attempt: id}, req.Set, false)
+}
+
+// startable refuses partitions that the lease does not hold, or that are unsettled, in flight, or read by another run.
+func (t *tx) startable(req ledger.AttemptRequest, lease int64, run ledger.RunID) (*table, error) {
+	tab, err := t.find(req.Table)
+	if err != nil {
+		return nil, err
+	}
+	var held []calendar.Interval
+	var unsettled, flying int
+	if tab != nil {
+		err = t.claimsOver(tab.id, req.Set, func(part calendar.Set, of int64) {
+			if of == lease {
+				held = append(held, part.Intervals()...)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		err = t.flightsOver(tab.id, req.Set, func(f flight) {
+			if f.unsettled {
+				unsettled += f.set.Count()
+			} else {
+				flying += f.set.Count()
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case !calendar.NewSet(held...).Covers(req.Set):
+		return nil, fmt.Errorf("lease %s does not hold all the partitions of %s: %w", req.Lease, req.Table, ledger.ErrLost)
+	case unsettled > 0:
+		return nil, fmt.Errorf("%d partitions of %s: %w", unsettled, req.Table, ledger.ErrUnsettled)
+	case flying > 0:
+		return nil, fmt.Errorf("another attempt is already writing %d partitions of %s", flying, req.Table)
+	}
+	return tab, t.unread(req, tab, run)
+}
+
+// unread refuses partitions that a lease of another run reads.
+func (t *tx) unread(req ledger.AttemptRequest, tab *table, run ledger.RunID) error {
+	sets := map[int64]calendar.Set{}
+	over := req.Set.Bounds()
+	err := t.query(func(r row) error {
+		if part := req.Set.Within(r.interval(0)); !part.Empty() {
+			sets[r.int(2)] = sets[r.int(2)].Union(part)
+		}
+		return nil
+	}, `SELECT start, end, lease_id FROM reading WHERE table_id = ? AND start < ? AND end > ?`, tab.id, over.End, over.Start)
+	if err != nil {
+		return err
+	}
+	var readers []ledger.Conflict
+	for _, id := range sortedKeys(sets) {
+		x, err := t.lease(id)
+		if err != nil {
+			return err
+		}
+		if x.run == run || t.ledger.over(x) {
+			continue
+		}
+		c, err := t.conflict(x, tab.key, sets[id])
+		if err != nil {
+			return err
+		}
+		readers = append(readers, c)
+	}
+	if len(readers) > 0 {
+		ledger.SortConflicts(readers)
+		return &ledger.ConflictError{Conflicts: readers}
+	}
+	return nil
+}
+
+// Intend stores what an attempt is about to publish.
+func (l *Ledger) Intend(ctx context.Context, in ledger.Intent) error {
+	return l.write(ctx, func(t *tx) error { return t.intend(in) })
+}
+
+func (t *tx) intend(in ledger.Intent) error {
+	a, err := t.attempt(in.Attempt)
+	if err != nil {
+		return err
+	}
+	lost := in.Token != a.Token || !a.running() || a.lost
+	if !lost {
+		lost, err = t.first(func(row) error { return nil }, `SELECT 1 FROM flight WHERE attempt_id = ? AND unsettled = 1`, a.id)
+		if err != nil {
+			return err
+		}
+	}
+	if lost {
+		return fmt.Errorf("attempt %s: %w", in.Attempt, ledger.ErrLost)
+	}
+	if err := in.Check(a.right()); err != nil {
+		return err
+	}
+	in.Run = a.Run
+	blob := packIntent(&in)
+	if a.intent != nil {
+		if !bytes.Equal(a.intent, blob) {
+			return fmt.Errorf("attempt %s has stated another intent already", in.Attempt)
+		}
+		return nil
+	}
+	_, err = t.exec(`UPDATE attempt SET intent = ?2 WHERE id = ?1`, a.id, blob)
+	return err
+}
+
+// Intents lists the intents not yet recorded or ended.
+func (l *Ledger) Intents(ctx context.Context, tables []string) (out []ledger.Intent, err error) {
+	err = l.read(ctx, func(s *session) error {
+		out = nil
+		return s.query(func(r row) error {
+			if !slices.Contains(tables, r.text(0)) {
+				return nil
+			}
+			in, err := readIntent(r.blob(1))
+			if err != nil {
+				return err
+			}
+			out = append(out, *in)
+			return nil
+		}, `SELECT t.key, a.intent FROM attempt a JOIN tables t ON t.id = a.table_id
+			WHERE a.id IN (SELECT attempt_id FROM flight) AND a.intent IS NOT NULL ORDER BY a.id`)
+	})
+	return out, err
+}
+
+// finish ends an attempt and says as what. Of one that published everything nothing has to be looked up any more.
+func (t *tx) finish(a *attempt, seq history.Seq, at time.Time, reason string) error {
+	a.State, a.Reason, a.EndedAt, a.endedSeq = ledger.EndState(a.AttemptRecord, a.intent != nil), reason, at, seq
+	if a.Published.Union(a.Quarantined).Covers(a.Set) {
+		a.Reason = ""
+	}
+	if a.State == ledger.AttemptPublished {
+		a.intent = nil
+	}
+	return t.closeAttempt(a)
+}
+
+func (t *tx) closeAttempt(a *attempt) error {
+	if _, err := t.exec(`DELETE FROM flight WHERE attempt_id = ?`, a.id); err != nil {
+		return err
+	}
+	return t.putAttempt(a)
+}
+
+func (t *tx) putAttempt(a *attempt) error {
+	_, err := t.exec(`UPDATE attempt SET state = ?2, reason = ?3, ended = ?4, ended_seq = ?5, published = ?6, quarantined = ?7, hulls = ?8, intent = ?9
+		WHERE id = ?1`, a.id, a.State, a.Reason, a.EndedAt, a.endedSeq, packSet(a.Published), packSet(a.Quarantined), packHulls(a.Hulls), nullable(a.intent))
+	return err
+}
+
+// nullable keeps a nil blob from becoming an empty one.
+func nullable(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// Fail ends an attempt that published nothing.
+func (l *Ledger) Fail(ctx context.Context, f ledger.Failure) (seq history.Seq, err error) {
+	if err := f.Check(); err != nil {
+		return 0, err
+	}
+	err = l.write(ctx, func(t *tx) (err error) {
+		seq, err = t.fail(f)
+		return err
+	})
+	return seq, err
+}
+
+func (t *tx) fail(f ledger.Failure) (history.Seq, error) {
+	a, err := t.attempt(f.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	state := f.State()
+	if f.Token == a.Token && a.State == state {
+		return a.endedSeq, nil
+	}
+	if f.Token != a.Token || !a.running() || a.lost || !a.Published.Empty() {
+		return 0, fmt.Errorf("attempt %s: %w", f.Attempt, ledger.ErrLost)
+	}
+	tab, err := t.known(a.Table)
+	if err != nil {
+		return 0, err
+	}
+	seq := t.touch(tab)
+	if !f.Cancelled {
+		if err := t.judge(tab, a, a.Set, f.CheckVersion, f.Outcome, f.ReasonOf, seq); err != nil {
+			return 0, err
+		}
+		if err := t.measure(tab, f.Metrics, seq); err != nil {
+			return 0, err
+		}
+	}
+	if state == ledger.AttemptQuarantined {
+		a.Quarantined = a.Set
+	}
+	a.State, a.Reason, a.EndedAt, a.endedSeq = state, f.Reason, f.At, seq
+	return seq, t.closeAttempt(a)
+}
+
+// Attempts lists attempts.
+func (l *Ledger) Attempts(ctx context.Context, f ledger.AttemptFilter) (out []ledger.AttemptRecord, err error) {
+	var where []string
+	var args []any
+	add := func(condition string, with ...any) { where, args = append(where, condition), append(args, with...) }
+	if f.ID != "" {
+		add("a.name = ?", string(f.ID))
+	}
+	if f.Run != "" {
+		add("a.run = ?", string(f.Run))
+	}
+	if f.Table != "" {
+		add("a.table_id = (SELECT id FROM tables WHERE key = ?)", f.Table)
+		if !f.Set.Empty() {
+			add("a.start < ? AND a.end > ?", f.Set.Bounds().End, f.Set.Bounds().Start)
+		}
+	}
+	query := selectAttempt
+	if len(where) > 0 {
+		query += "WHERE " + strings.Join(where, " AND ")
+	}
+	err = l.read(ctx, func(s *session) error {
+		out = nil
+		err := s.query(func(r row) error {
+			var a attempt
+			if err := a.read(r); err != nil {
+				return err
+			}
+			if f.Matches(a.AttemptRecord) {
+				out = append(out, a.AttemptRecord)
+			}
+			if len(out) == f.Most() {
+				return errEnough
+			}
+			return nil
+		}, query+" ORDER BY a.id DESC", args...)
+		if errors.Is(err, errEnough) {
+			err = nil
+		}
+		return err
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+// errEnough ends a query early.
+var errEnough = errors.New("enough")

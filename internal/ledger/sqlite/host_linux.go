@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// bootClock counts while the machine sleeps; Go's own monotonic clock stops then (rule 8).
+func bootClock() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic("lite: the boot clock cannot be read: " + err.Error())
+	}
+	return time.Duration(t.Nano())
+}
+
+// bootID names the boot, and after a slash the process namespace.
+func bootID() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return strings.TrimSpace(string(boot))
+	}
+	return strings.TrimSpace(string(boot)) + "/" + strings.Trim(strings.TrimPrefix(namespace, "pid:"), "[]")
+}
+
+// startOf is a process's start time in clock ticks since boot: field 22 of /proc/PID/stat (proc(5)); 0 when there is none.
+func startOf(pid int) int64 {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	// The command's name, in parentheses, may hold anything.
+	end := bytes.LastIndexByte(stat, ')')
+	if end < 0 {
+		return 0
+	}
+	fields := strings.Fields(string(stat[end+1:]))
+	const startField = 22 - 3
+	if len(fields) <= startField {
+		return 0
+	}
+	start, err := strconv.ParseInt(fields[startField], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return start
+}
+
+// alive reports whether a process of this machine may still run. A zombie does not.
+func alive(h ledger.Holder) bool {
+	if err := unix.Kill(h.PID, 0); errors.Is(err, unix.ESRCH) {
+		return false
+	}
+	start := startOf(h.PID)
+	return start == 0 || h.Start == 0 || start == h.Start
+}

@@ -1,0 +1,442 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// A lease as it is stored. Its claims and readings lie in tables of their own, for as long as it lives.
+type lease struct {
+	id       int64
+	name     ledger.LeaseID
+	run      ledger.RunID // "" for a hold
+	class    ledger.Class
+	ended    bool
+	deadline time.Duration
+	ttl      time.Duration
+	since    time.Time
+	holder   ledger.Holder
+	reason   string
+	tokens   []byte
+}
+
+const selectLease = `SELECT id, name, run, class, ended, deadline, ttl, since, host, boot, pid, started, owner, reason, tokens FROM lease `
+
+func (x *lease) read(r row) {
+	*x = lease{
+		id: r.int(0), name: ledger.LeaseID(r.text(1)), run: ledger.RunID(r.text(2)), class: ledger.Class(r.text(3)), ended: r.bool(4),
+		deadline: time.Duration(r.int(5)), ttl: time.Duration(r.int(6)), since: r.time(7),
+		holder: ledger.Holder{Host: r.text(8), Boot: r.text(9), PID: int(r.int(10)), Start: r.int(11), User: r.text(12)},
+		reason: r.text(13), tokens: r.blob(14),
+	}
+}
+
+func (x *lease) hold() bool { return x.run == "" }
+
+// over reports whether a lease is live no longer though nobody has ended it yet.
+func (l *Ledger) over(x *lease) bool {
+	return !x.ended && !x.hold() && l.opts.Machine.Ended(x.holder, x.deadline)
+}
+
+func (s *session) leaseNamed(name ledger.LeaseID) (*lease, error) {
+	var x lease
+	found, err := s.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE name = ?`, string(name))
+	if err == nil && !found {
+		err = fmt.Errorf("lease %s: %w", name, ledger.ErrNotFound)
+	}
+	return &x, err
+}
+
+func (s *session) lease(id int64) (*lease, error) {
+	var x lease
+	_, err := s.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE id = ?`, id)
+	return &x, err
+}
+
+// Acquire grants a lease.
+func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (out *ledger.Lease, err error) {
+	if err := req.Check(); err != nil {
+		return nil, err
+	}
+	err = l.write(ctx, func(t *tx) (err error) {
+		out, err = t.acquire(req)
+		return err
+	})
+	return out, err
+}
+
+func (t *tx) acquire(req ledger.LeaseRequest) (*ledger.Lease, error) {
+	var x lease
+	found, err := t.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE name = ?`, string(req.ID))
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		if x.ended {
+			return nil, fmt.Errorf("lease %s: %w", req.ID, ledger.ErrLost)
+		}
+		return t.answer(&x)
+	}
+	way, err := t.inTheWay(req)
+	if err != nil {
+		return nil, err
+	}
+	ending, err := t.standAside(way)
+	if err != nil {
+		return nil, err
+	}
+	if err := way.demandSettled(req, ending); err != nil {
+		return nil, err
+	}
+	for _, x := range ending {
+		if err := t.endLease(x); err != nil {
+			return nil, err
+		}
+	}
+	return t.grant(req)
+}
+
+// An obstacle is what a lease has of a claim.
+type obstacle struct {
+	key       string
+	set       calendar.Set
+	lease     int64
+	write     bool // the claim is to write
+	flight    bool // it is in flight; otherwise it is reserved
+	unsettled bool
+}
+
+type obstacles []obstacle
+
+// inTheWay finds all that lies over the claims of a request: what is reserved or in flight where it would write, what is in flight where it
+// would read.
+func (t *tx) inTheWay(req ledger.LeaseRequest) (obstacles, error) {
+	var out obstacles
+	for _, c := range req.Writes {
+		tab, err := t.use(c.Table, c.Axis)
+		if err != nil {
+			return nil, err
+		}
+		err = t.claimsOver(tab.id, c.Set, func(set calendar.Set, lease int64) {
+			out = append(out, obstacle{key: c.Table, set: set, lease: lease, write: true})
+		})
+		if err != nil {
+			return nil, err
+		}
+		err = t.flightsOver(tab.id, c.Set, func(f flight) {
+			out = append(out, obstacle{key: c.Table, set: f.set, lease: f.lease, write: true, flight: true, unsettled: f.unsettled})
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range req.Reads {
+		tab, err := t.use(c.Table, c.Axis)
+		if err != nil {
+			return nil, err
+		}
+		err = t.flightsOver(tab.id, c.Set, func(f flight) {
+			out = append(out, obstacle{key: c.Table, set: f.set, lease: f.lease, flight: true, unsettled: f.unsettled})
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, t.dropOwn(req, &out)
+}
+
+// dropOwn takes away what the run itself has in flight where it would read.
+func (t *tx) dropOwn(req ledger.LeaseRequest, all *obstacles) error {
+	kept := (*all)[:0]
+	for _, o := range *all {
+		if !o.write && !o.unsettled {
+			x, err := t.lease(o.lease)
+			if err != nil {
+				return err
+			}
+			if x.run == req.Run {
+				continue
+			}
+		}
+		kept = append(kept, o)
+	}
+	*all = kept
+	return nil
+}
+
+// The rows of a table that reach into [?2, ?3): the last that begins before it, and those that begin in it. They are disjoint.
+const (
+	selectClaims = `SELECT start, end, lease_id FROM claim WHERE table_id = ?1 AND start < ?3 AND start >= coalesce(
+	(SELECT start FROM claim WHERE table_id = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1), ?2) ORDER BY start`
+	selectFlights = `SELECT start, end, lease_id, attempt_id, unsettled FROM flight WHERE table_id = ?1 AND start < ?3 AND start >= coalesce(
+	(SELECT start FROM flight WHERE table_id = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1), ?2) ORDER BY start`
+)
+
+// claimsOver calls each for every part of a set that a live lease has claimed.
+func (s *session) claimsOver(table int64, set calendar.Set, each func(part calendar.Set, lease int64)) error {
+	over := set.Bounds()
+	return s.query(func(r row) error {
+		if part := set.Within(r.interval(0)); !part.Empty() {
+			each(part, r.int(2))
+		}
+		return nil
+	}, selectClaims, table, over.Start, over.End)
+}
+
+type flight struct {
+	set            calendar.Set // as much of it as was asked about
+	whole          calendar.Interval
+	lease, attempt int64
+	unsettled      bool
+}
+
+// flightsOver calls each for every part of a set that is in flight or unsettled.
+func (s *session) flightsOver(table int64, set calendar.Set, each func(flight)) error {
+	over := set.Bounds()
+	return s.query(func(r row) error {
+		if part := set.Within(r.interval(0)); !part.Empty() {
+			each(flight{part, r.interval(0), r.int(2), r.int(3), r.bool(4)})
+		}
+		return nil
+	}, selectFlights, table, over.Start, over.End)
+}
+
+// standAside gives the leases in the way that are over, or a ConflictError for those that are not.
+func (t *tx) standAside(way obstacles) ([]*lease, error) {
+	leases := map[int64]*lease{}
+	overlaps := map[int64]map[string]calendar.Set{}
+	for _, o := range way {
+		if o.unsettled || (o.write && o.flight) {
+			continue // not reserved; or told already by the claim under which it is
+		}
+		if leases[o.lease] == nil {
+			x, err := t.lease(o.lease)
+			if err != nil {
+				return nil, err
+			}
+			leases[o.lease], overlaps[o.lease] = x, map[string]calendar.Set{}
+		}
+		overlaps[o.lease][o.key] = overlaps[o.lease][o.key].Union(o.set)
+	}
+	var ending []*lease
+	var conflicts []ledger.Conflict
+	for _, id := range sortedKeys(leases) {
+		x := leases[id]
+		if t.ledger.over(x) {
+			ending = append(ending, x)
+			continue
+		}
+		for key, set := range overlaps[id] {
+			c, err := t.conflict(x, key, set)
+			if err != nil {
+				return nil, err
+			}
+			conflicts = append(conflicts, c)
+		}
+	}
+	if len(conflicts) > 0 {
+		ledger.SortConflicts(conflicts)
+		return nil, &ledger.ConflictError{Conflicts: conflicts}
+	}
+	return ending, nil
+}
+
+func (s *session) conflict(x *lease, key string, overlap calendar.Set) (ledger.Conflict, error) {
+	c := ledger.Conflict{
+		Lease: x.name, Run: x.run, Class: x.class, Table: key, Overlap: overlap, Holder: x.holder, Since: x.since, Hold: x.hold(), Reason: x.reason,
+	}
+	if c.Hold {
+		c.Lease = ""
+	}
+	stored, err := s.storedRun(x.run)
+	if err != nil || stored == nil {
+		return c, err
+	}
+	c.Command, c.Done, c.Total = stored.Command, stored.Done, stored.Total
+	return c, nil
+}
+
+// demandSettled refuses to write over unsettled partitions without settling them, and to read them.
+func (way obstacles) demandSettled(req ledger.LeaseRequest, ending []*lease) error {
+	left, key := calendar.Set{}, ""
+	for _, o := range way {
+		doubtful := o.unsettled || (o.flight && slices.ContainsFunc(ending, func(x *lease) bool { return x.id == o.lease }))
+		if !doubtful || (o.write && (req.Settles || req.Hold())) {
+			continue
+		}
+		if key == "" || key == o.key {
+			left, key = left.Union(o.set), o.key
+		}
+	}
+	if key == "" {
+		return nil
+	}
+	return fmt.Errorf("%d partitions of %s: %w", left.Count(), key, ledger.ErrUnsettled)
+}
+
+// endLease ends a lease: what it has in flight becomes unsettled, the rest is free.
+func (t *tx) endLease(x *lease) error {
+	if err := t.touchClaimed(x); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		`UPDATE flight SET unsettled = 1 WHERE lease_id = ?`, `DELETE FROM claim WHERE lease_id = ?`, `DELETE FROM reading WHERE lease_id = ?`,
+		`UPDATE lease SET ended = 1 WHERE id = ?`,
+	} {
+		if _, err := t.exec(query, x.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touchClaimed marks the tables that a lease still claims as changed.
+func (t *tx) touchClaimed(x *lease) error {
+	var keys []string
+	err := t.query(func(r row) error { keys = append(keys, r.text(0)); return nil },
+		`SELECT key FROM tables WHERE id IN (SELECT table_id FROM claim WHERE lease_id = ?)`, x.id)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		tab, err := t.known(key)
+		if err != nil {
+			return err
+		}
+		t.touch(tab)
+	}
+	return nil
+}
+
+// grant stores a lease.
+func (t *tx) grant(req ledger.LeaseRequest) (*ledger.Lease, error) {
+	t.tick()
+	var tokens packer
+	tokens.count(len(req.Writes))
+	tables := make([]*table, len(req.Writes))
+	for i, c := range req.Writes {
+		tab, err := t.known(c.Table)
+		if err != nil {
+			return nil, err
+		}
+		t.touch(tab)
+		tables[i] = tab
+		tokens.text(c.Table)
+		tokens.int(int64(t.draw(tab)))
+	}
+	x := lease{
+		name: req.ID, run: req.Run, class: req.Class, deadline: t.ledger.opts.Machine.Clock() + req.TTL, ttl: req.TTL, since: t.ledger.opts.Now(),
+		holder: req.Holder, reason: req.Reason, tokens: tokens.b,
+	}
+	h := x.holder
+	_, err := t.first(func(r row) error { x.id = r.int(0); return nil },
+		`INSERT INTO lease (name, run, class, ended, deadline, ttl, since, host, boot, pid, started, owner, reason, tokens)
+		VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		string(x.name), string(x.run), string(x.class), x.deadline, x.ttl, x.since, h.Host, h.Boot, h.PID, h.Start, h.User, x.reason, x.tokens)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range req.Writes {
+		for _, iv := range c.Set.Intervals() {
+			if _, err := t.exec(`INSERT INTO claim (table_id, start, end, lease_id) VALUES (?, ?, ?, ?)`, tables[i].id, iv.Start, iv.End, x.id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, c := range req.Reads {
+		tab, err := t.known(c.Table)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.putReadings(x.id, tab.id, c.Set); err != nil {
+			return nil, err
+		}
+	}
+	return t.answer(&x)
+}
+
+func (t *tx) putReadings(lease, table int64, set calendar.Set) error {
+	for _, iv := range set.Intervals() {
+		_, err := t.exec(`INSERT INTO reading (lease_id, table_id, start, end) VALUES (?, ?, ?, ?)`, lease, table, iv.Start, iv.End)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer is a lease as its holder gets it.
+func (t *tx) answer(x *lease) (*ledger.Lease, error) {
+	out := &ledger.Lease{ID: x.name, Run: x.run, TTL: x.ttl, Tokens: map[string]history.Token{}}
+	r := reader{s: string(x.tokens)}
+	var keys []string
+	for range r.count() {
+		key := r.text()
+		keys = append(keys, key)
+		out.Tokens[key] = history.Token(r.int())
+	}
+	if err := r.err(); err != nil || x.hold() {
+		return out, err
+	}
+	left := map[string][]calendar.Interval{}
+	err := t.query(func(r row) error {
+		over := r.interval(1).Intersect(r.interval(3))
+		left[r.text(0)] = append(left[r.text(0)], over)
+		return nil
+	}, `SELECT t.key, f.start, f.end, c.start, c.end FROM flight f JOIN tables t ON t.id = f.table_id
+		JOIN claim c ON c.table_id = f.table_id AND c.lease_id = ? AND c.start < f.end AND c.end > f.start WHERE f.unsettled = 1`, x.id)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if len(left[key]) == 0 {
+			continue
+		}
+		tab, err := t.known(key)
+		if err != nil {
+			return nil, err
+		}
+		out.Settle = append(out.Settle, ledger.Claim{Table: key, Axis: tab.axis, Set: calendar.NewSet(left[key]...)})
+	}
+	return out, nil
+}
+
+// Renew extends leases.
+func (l *Ledger) Renew(ctx context.Context, ids []ledger.LeaseID) (live []ledger.LeaseID, err error) {
+	err = l.write(ctx, func(t *tx) (err error) {
+		live, err = t.renew(ids)
+		return err
+	})
+	return live, err
+}
+
+func (t *tx) renew(ids []ledger.LeaseID) ([]ledger.LeaseID, error) {
+	var live []ledger.LeaseID
+	machine := t.ledger.opts.Machine
+	for _, id := range ids {
+		var x lease
+		found, err := t.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE name = ?`, string(id))
+		if err != nil {
+			return nil, err
+		}
+		if !found || x.ended || (!x.hold() && !machine.Renewable(x.holder)) {
+			continue
+		}
+		if t.ledger.over(&x) { // it was shown as ended
+			if err := t.touchClaimed(&x); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := t.exec(`UPDATE lease SET deadline = ?2 WHERE id = ?1`, x.id, machine.Clock()+x.ttl); err != nil {
+			return nil, err
+		}
+		live = append(live, id)
+	}
+	return live, nil
+}

@@ -1,0 +1,421 @@
+package sqlite
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// What is known of partitions lies in pages: some dozens of neighbouring rows packed into a blob, so that a table's history of ten years
+// is read in as many steps as it has pages, not rows. A page has a dictionary of its texts and then its rows, each as its difference from
+// the one before.
+
+// pageBytes is how large a page may grow before it is split: so that one with its columns fits a page of the file.
+const pageBytes = 3400
+
+// The kinds of pages. From measures on, a kind is the values of one check: measures plus its id.
+const (
+	segments = iota
+	moves
+	verdicts
+	contents
+	measures = 16
+)
+
+// A segment as it is stored: with the token of the attempt that wrote it (0: none did) and the clock when the row was written.
+type segment struct {
+	history.Segment
+	token   history.Token
+	written history.Seq
+}
+
+func (s segment) WithBounds(iv calendar.Interval) segment { s.Interval = iv; return s }
+
+func (s segment) SameAs(o segment) bool {
+	return s.token == o.token && s.written == o.written && s.Segment.SameAs(o.Segment)
+}
+
+type verdict struct {
+	history.Verdict
+	written history.Seq
+}
+
+func (v verdict) WithBounds(iv calendar.Interval) verdict { v.Interval = iv; return v }
+func (v verdict) SameAs(o verdict) bool                   { return v.written == o.written && v.Verdict.SameAs(o.Verdict) }
+
+// content is what stands in each of some neighbouring partitions.
+type content struct {
+	calendar.Interval
+	rows        int64
+	fingerprint string
+}
+
+func (c content) Bounds() calendar.Interval               { return c.Interval }
+func (c content) WithBounds(iv calendar.Interval) content { c.Interval = iv; return c }
+func (c content) SameAs(o content) bool                   { return o.WithBounds(c.Interval) == c }
+
+func contentOf(c ledger.Content) content {
+	return content{calendar.Single(c.Partition), c.Rows, c.Fingerprint}
+}
+
+// measure is the value of one check on each of some neighbouring partitions.
+type measure struct {
+	calendar.Interval
+	value  float64
+	weight int64
+	passed bool
+	at     history.Seq
+}
+
+func (m measure) Bounds() calendar.Interval               { return m.Interval }
+func (m measure) WithBounds(iv calendar.Interval) measure { m.Interval = iv; return m }
+func (m measure) SameAs(o measure) bool                   { return o.WithBounds(m.Interval) == m }
+
+// A codec packs rows of one kind. Its fields carry what the next row is a difference from.
+type codec[T any] interface {
+	pack(p *pagePacker, row *T)
+	read(r *pageReader, row *T)
+}
+
+type pagePacker struct {
+	packer
+	at                     calendar.Partition
+	changed, read, written history.Seq
+	token                  history.Token
+	readAt                 int64
+	texts                  map[string]int
+	order                  []string
+}
+
+func (p *pagePacker) word(s string) {
+	i, ok := p.texts[s]
+	if !ok {
+		i = len(p.order)
+		p.texts[s] = i
+		p.order = append(p.order, s)
+	}
+	p.count(i)
+}
+
+func (p *pagePacker) interval(iv calendar.Interval) {
+	p.int(int64(iv.Start - p.at))
+	p.count(int(iv.End - iv.Start))
+	p.at = iv.End
+}
+
+type pageReader struct {
+	reader
+	at                     calendar.Partition
+	changed, read, written history.Seq
+	token                  history.Token
+	readAt                 int64
+	texts                  []string
+	rows                   int
+}
+
+func (r *pageReader) word() string {
+	i := r.uint()
+	if i >= uint64(len(r.texts)) {
+		r.fail()
+		return ""
+	}
+	return r.texts[i]
+}
+
+func (r *pageReader) interval() calendar.Interval {
+	start := r.at + calendar.Partition(r.int())
+	r.at = start + calendar.Partition(r.uint()) //nolint:gosec // as written
+	return calendar.Interval{Start: start, End: r.at}
+}
+
+// open begins to read a page. The texts of its rows keep the page's bytes alive.
+func (r *pageReader) open(blob []byte) {
+	texts := r.texts[:0]
+	*r = pageReader{reader: reader{s: textOf(blob)}}
+	r.rows = r.count()
+	for range r.count() {
+		texts = append(texts, r.text())
+	}
+	r.texts = texts
+}
+
+// packPage packs rows, which must be in order.
+func packPage[T any](c codec[T], rows []T) []byte {
+	p := pagePacker{texts: map[string]int{}}
+	for i := range rows {
+		c.pack(&p, &rows[i])
+	}
+	var head packer
+	head.b = make([]byte, 0, len(p.b)+16*len(p.order)+16)
+	head.count(len(rows))
+	head.count(len(p.order))
+	for _, s := range p.order {
+		head.text(s)
+	}
+	return append(head.b, p.b...)
+}
+
+// textOf reads bytes as text without a copy. The driver makes new bytes for every row, and nobody changes them.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above
+
+// rowsIn is how many rows a page has.
+func rowsIn(blob []byte) int {
+	r := reader{s: textOf(blob)}
+	return r.count()
+}
+
+// readPage appends a page's rows.
+func readPage[T any](c codec[T], out []T, blob []byte) ([]T, error) {
+	var r pageReader
+	r.open(blob)
+	out = slices.Grow(out, r.rows)
+	for range r.rows {
+		var row T
+		c.read(&r, &row)
+		out = append(out, row)
+	}
+	return out, r.err()
+}
+
+type segmentCodec struct{}
+
+// The flags of a segment: its content, its shortfall, and what a person said.
+const (
+	contentBits    = 0x07
+	shortfallShift = 3
+	shortfallBits  = 0x03
+	accepted       = 0x20
+	marked         = 0x40
+	timed          = 0x80
+)
+
+func (segmentCodec) pack(p *pagePacker, s *segment) {
+	p.interval(s.Interval)
+	flags := byte(s.Content) | byte(s.Shortfall)<<shortfallShift
+	if s.Accepted {
+		flags |= accepted
+	}
+	if s.Stale {
+		flags |= marked
+	}
+	if !s.ReadAt.IsZero() {
+		flags |= timed
+	}
+	p.b = append(p.b, flags)
+	p.int(int64(s.ChangedSeq - p.changed))
+	p.int(int64(s.ReadSeq - p.read))
+	p.int(int64(s.written - s.ChangedSeq))
+	p.int(int64(s.token - p.token))
+	p.changed, p.read, p.token = s.ChangedSeq, s.ReadSeq, s.token
+	p.word(s.Version)
+	p.word(s.Attempt)
+	if flags&timed != 0 {
+		at := s.ReadAt.UnixNano()
+		p.int(at - p.readAt)
+		p.readAt = at
+	}
+}
+
+func (segmentCodec) read(r *pageReader, s *segment) {
+	s.Interval = r.interval()
+	flags := r.byte()
+	s.Content = history.Content(flags & contentBits)
+	s.Shortfall = history.Shortfall(flags >> shortfallShift & shortfallBits)
+	s.Accepted, s.Stale = flags&accepted != 0, flags&marked != 0
+	r.changed += history.Seq(r.int())
+	r.read += history.Seq(r.int())
+	s.ChangedSeq, s.ReadSeq = r.changed, r.read
+	s.written = s.ChangedSeq + history.Seq(r.int())
+	r.token += history.Token(r.int())
+	s.token = r.token
+	s.Version = r.word()
+	s.Attempt = r.word()
+	s.ReadAt = time.Time{}
+	if flags&timed != 0 {
+		r.readAt += r.int()
+		s.ReadAt = time.Unix(0, r.readAt).UTC()
+	}
+}
+
+type moveCodec struct{}
+
+func (moveCodec) pack(p *pagePacker, m *history.Move) {
+	p.int(int64(m.Start - p.at)) // a move may be open: its length would not do as a count
+	p.int(int64(m.End - m.Start))
+	p.at = m.End
+	p.int(int64(m.Seq - p.changed))
+	p.changed = m.Seq
+	p.bool(m.Gained)
+}
+
+func (moveCodec) read(r *pageReader, m *history.Move) {
+	m.Start = r.at + calendar.Partition(r.int())
+	m.End = m.Start + calendar.Partition(r.int())
+	r.at = m.End
+	r.changed += history.Seq(r.int())
+	m.Seq, m.Gained = r.changed, r.bool()
+}
+
+type verdictCodec struct{}
+
+func (verdictCodec) pack(p *pagePacker, v *verdict) {
+	p.interval(v.Interval)
+	p.count(int(v.Outcome))
+	p.int(int64(v.ReadSeq - p.read))
+	p.int(int64(v.written - p.written))
+	p.read, p.written = v.ReadSeq, v.written
+	p.word(v.Attempt)
+	p.word(v.Version)
+	p.word(v.CheckVersion)
+	p.word(v.Reason)
+}
+
+func (verdictCodec) read(r *pageReader, v *verdict) {
+	v.Interval = r.interval()
+	v.Outcome = history.Outcome(r.uint()) //nolint:gosec // as written
+	r.read += history.Seq(r.int())
+	r.written += history.Seq(r.int())
+	v.ReadSeq, v.written = r.read, r.written
+	v.Attempt, v.Version, v.CheckVersion, v.Reason = r.word(), r.word(), r.word(), r.word()
+}
+
+type contentCodec struct{}
+
+func (contentCodec) pack(p *pagePacker, c *content) {
+	p.interval(c.Interval)
+	p.int(c.rows)
+	p.word(c.fingerprint)
+}
+
+func (contentCodec) read(r *pageReader, c *content) {
+	c.Interval = r.interval()
+	c.rows, c.fingerprint = r.int(), r.word()
+}
+
+type measureCodec struct{}
+
+func (measureCodec) pack(p *pagePacker, m *measure) {
+	p.interval(m.Interval)
+	p.float(m.value)
+	p.int(m.weight)
+	p.bool(m.passed)
+	p.int(int64(m.at - p.written))
+	p.written = m.at
+}
+
+func (measureCodec) read(r *pageReader, m *measure) {
+	m.Interval = r.interval()
+	m.value, m.weight, m.passed = r.float(), r.int(), r.bool()
+	r.written += history.Seq(r.int())
+	m.at = r.written
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// A page is a stored page.
+type page struct {
+	id   int64
+	blob []byte
+}
+
+// The pages from the one in which a range begins, or the last before it, to where it ends.
+const pagesNear = `SELECT id, rows FROM page WHERE table_id = ?1 AND kind = ?2 AND start < ?4 AND start >= coalesce(
+	(SELECT start FROM page WHERE table_id = ?1 AND kind = ?2 AND start <= ?3 ORDER BY start DESC LIMIT 1), ?3) ORDER BY start`
+
+// near reads the rows of the pages near a range.
+func near[T history.Row[T]](s *session, c codec[T], table int64, kind int, over calendar.Interval) (rows []T, pages []page, err error) {
+	err = s.query(func(r row) error {
+		blob := r.blob(1)
+		pages = append(pages, page{r.int(0), blob})
+		rows, err = readPage(c, rows, blob)
+		return err
+	}, pagesNear, table, kind, over.Start, over.End)
+	return rows, pages, err
+}
+
+// load reads the rows over a set, clipped to it.
+func load[T history.Row[T]](s *session, c codec[T], table int64, kind int, set calendar.Set) ([]T, error) {
+	if set.Empty() {
+		return nil, nil
+	}
+	rows, _, err := near(s, c, table, kind, set.Bounds())
+	return history.Clip(rows, set), err
+}
+
+// lay puts newer rows over what is stored, and takes away what is stored over cut.
+func lay[T history.Row[T]](s *session, c codec[T], table int64, kind int, newer []T, cut calendar.Set, seq history.Seq) error {
+	over := cut.Bounds()
+	if len(newer) > 0 {
+		first, last := newer[0].Bounds().Start, newer[len(newer)-1].Bounds().End
+		if over.Empty() {
+			over = calendar.Interval{Start: first, End: last}
+		}
+		over = calendar.Interval{Start: min(over.Start, first), End: max(over.End, last)}
+	}
+	if over.Empty() {
+		return nil
+	}
+	// One partition more on either side: rows that touch may be joined.
+	over.Start, over.End = over.Start-1, over.End+1
+	older, pages, err := near(s, c, table, kind, over)
+	if err != nil {
+		return err
+	}
+	if len(newer) == 0 && !history.Covered(older).Overlaps(cut) {
+		return nil
+	}
+	rows := history.Overlay(history.Without(older, cut), newer)
+	atEnd := len(older) > 0 && len(newer) > 0 && newer[0].Bounds().Start >= older[len(older)-1].Bounds().Start
+	return store(s, c, table, kind, rows, pages, atEnd, seq)
+}
+
+// store replaces pages by rows.
+func store[T history.Row[T]](s *session, c codec[T], table int64, kind int, rows []T, pages []page, atEnd bool, seq history.Seq) error {
+	i := 0
+	for _, part := range split(c, rows, atEnd) {
+		blob := packPage(c, part)
+		start, end := part[0].Bounds().Start, part[len(part)-1].Bounds().End
+		var err error
+		if i < len(pages) {
+			if string(pages[i].blob) != string(blob) {
+				_, err = s.exec(`UPDATE page SET start = ?2, end = ?3, written = ?4, rows = ?5 WHERE id = ?1`, pages[i].id, start, end, seq, blob)
+			}
+		} else {
+			_, err = s.exec(`INSERT INTO page (table_id, kind, start, end, written, rows) VALUES (?, ?, ?, ?, ?, ?)`, table, kind, start, end, seq, blob)
+		}
+		if err != nil {
+			return err
+		}
+		i++
+	}
+	for ; i < len(pages); i++ {
+		if _, err := s.exec(`DELETE FROM page WHERE id = ?`, pages[i].id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split cuts rows into pages. Where a history grows at its end, full pages are left behind; elsewhere the parts are equal, so that each has
+// room for what comes between.
+func split[T any](c codec[T], rows []T, atEnd bool) [][]T {
+	if len(rows) == 0 {
+		return nil
+	}
+	size := len(packPage(c, rows))
+	if size <= pageBytes || len(rows) == 1 {
+		return [][]T{rows}
+	}
+	n := (size + pageBytes - 1) / pageBytes
+	per := (len(rows) + n - 1) / n
+	if atEnd {
+		per = max(1, len(rows)*pageBytes/size)
+	}
+	return slices.Collect(slices.Chunk(rows, per))
+}

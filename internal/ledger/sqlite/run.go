@@ -1,0 +1,135 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+func packRun(v *ledger.RunRecord) []byte {
+	var p packer
+	p.text(string(v.ID))
+	p.text(string(v.State))
+	p.text(string(v.Class))
+	p.text(v.Command)
+	p.text(v.Holder.Host)
+	p.text(v.Holder.Boot)
+	p.int(int64(v.Holder.PID))
+	p.int(v.Holder.Start)
+	p.text(v.Holder.User)
+	p.text(v.Reason)
+	for _, b := range [][]byte{v.Request, v.Plan, v.Report, v.Events} {
+		p.bool(b != nil)
+		p.text(string(b))
+	}
+	p.int(int64(v.Done))
+	p.int(int64(v.Total))
+	p.count(len(v.Sets))
+	for _, c := range v.Sets {
+		p.text(c.Table)
+		p.count(int(c.Axis.Grain))
+		p.text(c.Axis.Zone)
+		p.set(c.Set)
+	}
+	p.int(int64(v.Exit))
+	p.bool(v.Ended)
+	p.time(v.StartedAt)
+	p.time(v.EndedAt)
+	return p.b
+}
+
+func readRun(b []byte) (ledger.RunRecord, error) {
+	r := reader{s: string(b)}
+	v := ledger.RunRecord{ID: ledger.RunID(r.text()), State: ledger.RunState(r.text()), Class: ledger.Class(r.text()), Command: r.text()}
+	v.Holder = ledger.Holder{Host: r.text(), Boot: r.text(), PID: int(r.int()), Start: r.int(), User: r.text()}
+	v.Reason = r.text()
+	for _, to := range []*[]byte{&v.Request, &v.Plan, &v.Report, &v.Events} {
+		there := r.bool()
+		if text := r.text(); there {
+			*to = []byte(text)
+		}
+	}
+	v.Done, v.Total = int(r.int()), int(r.int())
+	for range r.count() {
+		c := ledger.Claim{Table: r.text()}
+		c.Axis = calendar.Axis{Grain: calendar.Grain(r.uint()), Zone: r.text()} //nolint:gosec // as written
+		c.Set = r.set()
+		v.Sets = append(v.Sets, c)
+	}
+	v.Exit, v.Ended, v.StartedAt, v.EndedAt = int(r.int()), r.bool(), r.time(), r.time()
+	return v, r.err()
+}
+
+// storedRun finds a run by its id; nil if there is none.
+func (s *session) storedRun(id ledger.RunID) (*ledger.RunRecord, error) {
+	var out *ledger.RunRecord
+	_, err := s.first(func(r row) error {
+		v, err := readRun(r.blob(0))
+		out = &v
+		return err
+	}, `SELECT record FROM run WHERE name = ?`, string(id))
+	return out, err
+}
+
+// PutRun stores a run.
+func (l *Ledger) PutRun(ctx context.Context, v ledger.RunRecord) error {
+	if v.ID == "" {
+		return errors.New("a run needs an id")
+	}
+	return l.write(ctx, func(t *tx) error {
+		stored, err := t.storedRun(v.ID)
+		if err != nil || (stored != nil && !v.Replaces(*stored)) {
+			return err
+		}
+		var id int64
+		_, err = t.first(func(r row) error { id = r.int(0); return nil },
+			`INSERT INTO run (name, ended, started, record) VALUES (?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET ended = excluded.ended, started = excluded.started, record = excluded.record RETURNING id`,
+			string(v.ID), v.Ended, v.StartedAt, packRun(&v))
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM run_table WHERE run_id = ?`, id); err != nil {
+			return err
+		}
+		for _, c := range v.Sets {
+			if _, err := t.exec(`INSERT INTO run_table (key, run_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, c.Table, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Runs lists runs.
+func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) (out []ledger.RunRecord, err error) {
+	var where []string
+	var args []any
+	add := func(condition string, with ...any) { where, args = append(where, condition), append(args, with...) }
+	if f.ID != "" {
+		add("substr(name, 1, length(?)) = ?", string(f.ID), string(f.ID))
+	}
+	if f.Table != "" {
+		add("id IN (SELECT run_id FROM run_table WHERE key = ?)", f.Table)
+	}
+	if f.Active {
+		add("ended = 0")
+	}
+	query := `SELECT record FROM run`
+	if len(where) > 0 {
+		query += " WHERE " + strings.Join(where, " AND ")
+	}
+	args = append(args, f.Most())
+	err = l.read(ctx, func(s *session) error {
+		out = nil
+		return s.query(func(r row) error {
+			v, err := readRun(r.blob(0))
+			out = append(out, v)
+			return err
+		}, query+" ORDER BY started DESC, id DESC LIMIT ?", args...)
+	})
+	return out, err
+}
