@@ -60,6 +60,7 @@ type Options struct {
 	File     string // project file in it
 	Env      string // environment, "" for the default
 	State    string // overrides the project's state
+	Fallback string // the state of projects that do not say, "" for one in the project folder
 	ReadOnly bool   // nothing will be written: no lease, no publish
 }
 
@@ -72,7 +73,7 @@ func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, err
 	if bad := c.Project.Unsupported(); bad != nil {
 		return nil, bad
 	}
-	url, err := catalog.Resolve(firstOf(opts.State, c.Project.State, defaultState), env.Lookup)
+	url, err := catalog.Resolve(firstOf(opts.State, c.Project.State, opts.Fallback, defaultState), env.Lookup)
 	if err != nil {
 		return nil, &InputError{What: "the project's state: " + err.Error(), Next: "set the variable, or name the state with --state"}
 	}

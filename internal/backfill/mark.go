@@ -3,11 +3,13 @@ package backfill
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/worker"
 )
 
@@ -47,20 +49,60 @@ func ReadCheckpoint(path string) (*Checkpoint, error) {
 	return &c, nil
 }
 
+// A Told is what a checkpoint says of partitions. The sets are disjoint but for Outside, which is in none of the others.
+type Told struct {
+	Successful, Failed, Skipped calendar.Set
+	// Outside are dates beyond the checkpoint's own start_date or end_date: what a job says of dates that it was not run for is not believed.
+	Outside calendar.Set
+}
+
 // Sets reads the dates of a checkpoint as partitions. A date that is both successful and failed counts as failed: what a job says of its
 // success is believed only where it says nothing else.
-func (k *Checkpoint) Sets(axis calendar.Axis) (successful, failed, skipped calendar.Set, err error) {
+func (k *Checkpoint) Sets(axis calendar.Axis) (*Told, error) {
+	var told Told
 	for _, list := range []struct {
 		name  string
 		dates []string
 		to    *calendar.Set
-	}{{"successful_dates", k.SuccessfulDates, &successful}, {"failed_dates", k.FailedDates, &failed}, {"skipped_dates", k.SkippedDates, &skipped}} {
+	}{{"successful_dates", k.SuccessfulDates, &told.Successful}, {"failed_dates", k.FailedDates, &told.Failed}, {"skipped_dates", k.SkippedDates, &told.Skipped}} {
+		var err error
 		if *list.to, err = calendar.ParseList(axis, list.dates); err != nil {
-			return successful, failed, skipped, &InputError{What: fmt.Sprintf("checkpoint, %s: %v", list.name, err)}
+			return nil, &InputError{What: fmt.Sprintf("checkpoint, %s: %v", list.name, err), Next: "correct the file: it lists ids of partitions"}
 		}
 	}
-	skipped = skipped.Minus(failed)
-	return successful.Minus(failed).Minus(skipped), failed, skipped, nil
+	within, err := k.within(axis)
+	if err != nil {
+		return nil, err
+	}
+	all := calendar.UnionAll(told.Successful, told.Failed, told.Skipped)
+	told.Outside = all.Minus(all.Within(within))
+	told.Failed = told.Failed.Within(within)
+	told.Skipped = told.Skipped.Within(within).Minus(told.Failed)
+	told.Successful = told.Successful.Within(within).Minus(told.Failed).Minus(told.Skipped)
+	return &told, nil
+}
+
+// within is the range that the job was run for, both dates inclusive; an end that it does not give is open.
+func (k *Checkpoint) within(axis calendar.Axis) (calendar.Interval, error) {
+	iv := calendar.Everything()
+	for _, end := range []struct {
+		name, text string
+		to         *calendar.Partition
+		add        calendar.Partition
+	}{{"start_date", k.StartDate, &iv.Start, 0}, {"end_date", k.EndDate, &iv.End, 1}} {
+		if end.text == "" {
+			continue
+		}
+		p, err := axis.Parse(end.text)
+		if err != nil {
+			return iv, &InputError{What: fmt.Sprintf("checkpoint, %s: %v", end.name, err), Next: "correct the file"}
+		}
+		*end.to = p + end.add
+	}
+	if iv.Empty() {
+		return iv, &InputError{What: fmt.Sprintf("checkpoint: end_date %s is before start_date %s", k.EndDate, k.StartDate), Next: "correct the file"}
+	}
+	return iv, nil
 }
 
 // A MarkRequest is a person's word on partitions of a table.
@@ -83,7 +125,7 @@ type Marked struct {
 func (c *Coordinator) Mark(ctx context.Context, req MarkRequest) (*Marked, error) {
 	t := c.Tables[req.Table]
 	if t.IsSource() {
-		return nil, &InputError{What: req.Table + " is a source", Next: "sources are observed: `headway observe " + req.Table + "`"}
+		return nil, &InputError{What: req.Table + " is a source: it cannot be marked", Next: "sources are observed: `headway observe " + req.Table + "`"}
 	}
 	out := &Marked{Marked: req.Set}
 	mark := ledger.Mark{
@@ -119,4 +161,41 @@ func (c *Coordinator) observed(ctx context.Context, t *worker.Table, mark *ledge
 	out.Without = mark.Set.Minus(out.Marked)
 	mark.Set = out.Marked
 	return nil
+}
+
+// Promote makes today's files the table's head: they are what its partitions are judged by. Only code that has published can be promoted.
+func (c *Coordinator) Promote(ctx context.Context, table, version, reason string) error {
+	t := c.Tables[table]
+	_, err := c.Ledger.Mark(ctx, ledger.Mark{
+		Kind: ledger.MarkHeadTo, Table: t.Key, Axis: t.Axis, Version: version, Actor: c.Actor(), Reason: reason, At: c.Now(),
+	})
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return &InputError{
+			What: fmt.Sprintf("version %.12s of %s has never published: it needs no promotion", version, table),
+			Next: "see `headway code list " + table + "`; `headway run " + table + "` publishes with today's files",
+		}
+	case err != nil:
+		return fmt.Errorf("promote version %.12s of %s: %w", version, table, err)
+	}
+	return nil
+}
+
+// Accept takes over, as of today's code, what older code computed: all else about the partitions stays as it is judged. It gives those that
+// were accepted.
+func (c *Coordinator) Accept(ctx context.Context, sight *Sight, table string, set calendar.Set, reason string) (calendar.Set, error) {
+	var old calendar.Set
+	if err := sight.View.With(ctx, func(w *plan.World) error {
+		j := w.Judge(table)
+		// Rows that also lack a newer input are stale for more than their code: to call them fresh would hide that.
+		old = j.Code.Intersect(set).Minus(calendar.UnionAll(j.Input, j.Lookback, j.Marked))
+		return nil
+	}); err != nil {
+		return old, fmt.Errorf("judge %s: %w", table, err)
+	}
+	if old.Empty() {
+		return old, nil
+	}
+	_, err := c.Mark(ctx, MarkRequest{Table: table, Set: old, Kind: ledger.MarkFresh, Reason: reason})
+	return old, err
 }

@@ -169,3 +169,14 @@ func (c *Coordinator) taskWithReach(ctx context.Context, sight *Sight, t *worker
 	})
 	return task, err
 }
+
+// StateDead is what a run is called whose process is gone without having told its end: it was killed, or the machine went down.
+const StateDead = "dead"
+
+// StateOf is the state of a run as people see it: a run of this machine whose process is gone is dead, whatever it last said of itself.
+func (c *Coordinator) StateOf(r *ledger.RunRecord) string {
+	if !r.Ended && r.Holder.Host == c.Holder.Host && !c.Alive(r.Holder) {
+		return StateDead
+	}
+	return string(r.State)
+}

@@ -71,6 +71,9 @@ type CheckReport struct {
 	After     *float64 `json:"after"`
 	Threshold *float64 `json:"threshold"`
 	Passed    bool     `json:"passed"`
+	Severity  string   `json:"severity"` // block or warn
+	// Upper: the threshold is the most that the value may be, not the least.
+	Upper bool `json:"upper"`
 }
 
 // EmptyReport is the report of a run that has none: it is under way, or its process was killed.
@@ -239,13 +242,39 @@ func (m *metrics) reports(t *catalog.Table) []CheckReport {
 		if after == nil {
 			continue
 		}
-		one := CheckReport{ID: check.ID, Before: m.before[t.Name][check.ID].mean(), After: after.mean(), Passed: !after.failed}
-		if check.Min != nil {
-			one.Threshold = check.Min
-		} else if check.Max != nil && check.Kind != catalog.CheckRange {
-			one.Threshold = check.Max
+		one := CheckReport{
+			ID: check.ID, Before: m.before[t.Name][check.ID].mean(), After: after.mean(), Passed: !after.failed, Severity: SeverityOf(check),
 		}
+		one.Threshold, one.Upper = threshold(check)
 		out = append(out, one)
 	}
 	return out
+}
+
+// SeverityOf says what a check does where it does not pass: block or warn.
+func SeverityOf(check *catalog.Check) string {
+	if check.Warn {
+		return "warn"
+	}
+	return "block"
+}
+
+// threshold is what a check's value is compared with: the least that it may be, or, if upper, the most. Bounds of a range are about rows; the
+// value of such a check is the share of rows within them, which must be all.
+func threshold(check *catalog.Check) (value *float64, upper bool) {
+	none, all := 0.0, 1.0
+	switch check.Kind {
+	case catalog.CheckUnique:
+		return &none, true
+	case catalog.CheckRows, catalog.CheckSQL:
+		if check.Min == nil {
+			return check.Max, check.Max != nil
+		}
+		return check.Min, false
+	case catalog.CheckNotNull, catalog.CheckRelationship:
+		if check.Min != nil {
+			return check.Min, false
+		}
+	}
+	return &all, false
 }

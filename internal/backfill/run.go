@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -141,7 +138,7 @@ func (r *runner) buryDead(ctx context.Context) error {
 		return fmt.Errorf("look for other runs: %w", err)
 	}
 	for _, other := range runs {
-		if other.Holder.Host != r.Holder.Host || r.Alive(other.Holder) {
+		if r.StateOf(&other) != StateDead {
 			continue
 		}
 		other.State, other.Ended, other.EndedAt, other.Exit = ledger.RunState(run.Stopped), true, r.Now(), exitKilled
@@ -160,7 +157,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 			return fmt.Errorf("prepare the run: %w", err)
 		}
 		r.machine = machine
-		return errors.Join(r.noteBlocked(), machine.Apply(run.Event{Kind: run.RunStarted}))
+		return errors.Join(r.noteBlocked(ctx), machine.Apply(run.Event{Kind: run.RunStarted}))
 	}
 	if err := r.claimWarehouses(ctx); err != nil {
 		return err
@@ -182,79 +179,6 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	return r.work(held)
 }
 
-// claimWarehouses makes this ledger the one that coordinates each warehouse that will be written to.
-func (r *runner) claimWarehouses(ctx context.Context) error {
-	done := map[string]bool{}
-	for _, s := range r.plan.Steps {
-		t := r.Tables[s.Table]
-		if done[t.Table.Warehouse] {
-			continue
-		}
-		done[t.Table.Warehouse] = true
-		if _, err := t.Warehouse.Claim(ctx, r.Ledger.ID()); err != nil {
-			return fmt.Errorf("warehouse %s: %w", t.Table.Warehouse, err)
-		}
-	}
-	return nil
-}
-
-// fence raises the fence over the lease's range, so that nobody who held it before can publish there, and settles what they left: what
-// their markers say was committed is recorded, what has no marker never will be (rules 1, 2).
-func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
-	intents, err := r.Ledger.Intents(ctx, keysOf(claims))
-	if err != nil {
-		return fmt.Errorf("look for what earlier runs left: %w", err)
-	}
-	for _, claim := range claims {
-		t := r.Tables[r.Keys[claim.Table]]
-		due := claim.Set.Intersect(r.sight.Expected[t.Name])
-		if err := t.Warehouse.Raise(ctx, t.Key, due, r.lease.Tokens[t.Key]); err != nil {
-			return fmt.Errorf("fence %s: %w", t.Name, err)
-		}
-	}
-	for _, left := range r.lease.Settle {
-		if err := r.settle(ctx, left, intents); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settle folds what the warehouse holds of earlier attempts into the ledger.
-func (r *runner) settle(ctx context.Context, left ledger.Claim, intents []ledger.Intent) error {
-	t := r.Tables[r.Keys[left.Table]]
-	markers, err := t.Warehouse.Markers(ctx, t.Key, left.Set)
-	if err != nil {
-		return fmt.Errorf("look at what was published to %s: %w", t.Name, err)
-	}
-	known, err := r.Ledger.Contents(ctx, t.Key, left.Set)
-	if err != nil {
-		return fmt.Errorf("read what is known of %s: %w", t.Name, err)
-	}
-	var found []ledger.Commit
-	for _, intent := range intents {
-		if intent.Table != t.Key {
-			continue
-		}
-		if commit := worker.CommitOf(intent.Attempt, markers, known); !commit.Published.Empty() {
-			commit.At = r.Now()
-			found = append(found, commit)
-		}
-	}
-	if _, err := r.Ledger.Settle(ctx, r.lease.ID, t.Key, left.Set, found); err != nil {
-		return fmt.Errorf("settle what an earlier run left in %s: %w", t.Name, err)
-	}
-	return nil
-}
-
-func keysOf(claims []ledger.Claim) []string {
-	out := make([]string, 0, len(claims))
-	for _, c := range claims {
-		out = append(out, c.Table)
-	}
-	return out
-}
-
 // work hands the chunks to the dispatcher.
 func (r *runner) work(ctx context.Context) error {
 	chunks, err := r.chunks(ctx)
@@ -264,7 +188,7 @@ func (r *runner) work(ctx context.Context) error {
 	if r.machine, err = run.New(chunks, r.limits()); err != nil {
 		return fmt.Errorf("prepare the run: %w", err)
 	}
-	if err := r.noteBlocked(); err != nil {
+	if err := r.noteBlocked(ctx); err != nil {
 		return err
 	}
 	w := r.worker()
@@ -323,7 +247,7 @@ func firstPositive(ns ...int) int {
 }
 
 // noteBlocked tells the machine of partitions that the plan could not give a step.
-func (r *runner) noteBlocked() error {
+func (r *runner) noteBlocked(ctx context.Context) error {
 	for _, b := range r.plan.Blocked {
 		note := func(set calendar.Set, cause run.Cause, reason string) error {
 			if set.Empty() {
@@ -338,7 +262,44 @@ func (r *runner) noteBlocked() error {
 			return fmt.Errorf("note what is blocked: %w", err)
 		}
 	}
+	refused, err := r.refused(ctx)
+	if err != nil {
+		return err
+	}
+	for _, event := range refused {
+		if err := r.machine.Apply(event); err != nil {
+			return fmt.Errorf("note what is refused: %w", err)
+		}
+	}
 	return nil
+}
+
+// refused tells of partitions that were asked for and that the plan leaves out because something refuses them: quarantined ones of which
+// nothing has changed since, and immutable ones that were named. What the request itself leaves out is nobody's refusal.
+func (r *runner) refused(ctx context.Context) ([]run.Event, error) {
+	var out []run.Event
+	err := r.sight.View.With(ctx, func(w *plan.World) error {
+		reprocess := r.plan.Request.Reprocess
+		for _, s := range r.plan.Skipped {
+			result := run.Result{Reason: fmt.Sprintf("%s %s: %s", s.Table, s.Axis.FormatSet(s.Set, 2), s.Why)}
+			switch j := w.Judge(s.Table); {
+			case r.Tables[s.Table].Immutable && reprocess&plan.All != 0:
+				result.Blocked = s.Set
+			case r.Tables[s.Table].Immutable:
+				result.Blocked = s.Set.Intersect(j.Marked)
+			case reprocess == 0 || reprocess&(plan.Quarantined|plan.All) != 0:
+				result.Quarantined = s.Set.Intersect(j.Quarantined)
+			}
+			if !result.Blocked.Empty() || !result.Quarantined.Empty() {
+				out = append(out, run.Event{Kind: run.Noted, Table: s.Table, Result: &result})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("judge what the plan leaves out: %w", err)
+	}
+	return out, nil
 }
 
 // blockedReason is one line about the first blocked partition.
@@ -368,76 +329,6 @@ func (r *runner) worker() *worker.Worker {
 		}
 	}
 	return w
-}
-
-// openLog makes the log of an attempt. It comes into being with its first line: most queries say nothing.
-func (r *runner) openLog(id ledger.AttemptID, _ string) (io.WriteCloser, error) {
-	return &lazyFile{path: r.LogPath(id)}, nil
-}
-
-type lazyFile struct {
-	path string
-	file *os.File
-}
-
-func (l *lazyFile) Write(p []byte) (int, error) {
-	if l.file == nil {
-		if err := os.MkdirAll(filepath.Dir(l.path), 0o750); err != nil {
-			return 0, err
-		}
-		f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return 0, err
-		}
-		l.file = f
-	}
-	return l.file.Write(p)
-}
-
-func (l *lazyFile) Close() error {
-	if l.file == nil {
-		return nil
-	}
-	return l.file.Close()
-}
-
-// lost ends a context because the lease is gone.
-func lost(why error) error {
-	return &dispatch.StopError{Stop: run.Stop{Cause: run.CauseConflict, Reason: fmt.Sprintf("%v: %v", ledger.ErrLost, why)}}
-}
-
-// keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
-// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does.
-func (r *runner) keep(ctx context.Context) (context.Context, func()) {
-	held, cancel := context.WithCancelCause(ctx)
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(leaseTTL / 4)
-		defer tick.Stop()
-		misses := 0
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-			}
-			live, err := r.Ledger.Renew(context.WithoutCancel(ctx), []ledger.LeaseID{r.lease.ID})
-			switch {
-			case err == nil && len(live) == 1:
-				misses = 0
-			case err == nil:
-				cancel(lost(errors.New("another run has taken the partitions over")))
-				return
-			default:
-				if misses++; misses >= 3 {
-					cancel(lost(fmt.Errorf("it could not be renewed: %w", err)))
-					return
-				}
-			}
-		}
-	}()
-	return held, func() { close(quit); <-done; cancel(nil) }
 }
 
 // end releases the lease, reports, and stores the run's end.

@@ -39,6 +39,9 @@ func (c *Coordinator) Wait(ctx context.Context, sight *Sight, sets map[string]ca
 			return err
 		}
 		if err == nil && left == 0 {
+			if last > 0 {
+				missing(0)
+			}
 			return nil
 		}
 		if left != last {

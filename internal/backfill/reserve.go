@@ -1,0 +1,125 @@
+package backfill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/headway-data/headway/internal/dispatch"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/worker"
+)
+
+// claimWarehouses makes this ledger the one that coordinates each warehouse that will be written to.
+func (r *runner) claimWarehouses(ctx context.Context) error {
+	done := map[string]bool{}
+	for _, s := range r.plan.Steps {
+		t := r.Tables[s.Table]
+		if done[t.Table.Warehouse] {
+			continue
+		}
+		done[t.Table.Warehouse] = true
+		if _, err := t.Warehouse.Claim(ctx, r.Ledger.ID()); err != nil {
+			return fmt.Errorf("warehouse %s: %w", t.Table.Warehouse, err)
+		}
+	}
+	return nil
+}
+
+// fence raises the fence over the lease's range, so that nobody who held it before can publish there, and settles what they left: what
+// their markers say was committed is recorded, what has no marker never will be (rules 1, 2).
+func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
+	intents, err := r.Ledger.Intents(ctx, keysOf(claims))
+	if err != nil {
+		return fmt.Errorf("look for what earlier runs left: %w", err)
+	}
+	for _, claim := range claims {
+		t := r.Tables[r.Keys[claim.Table]]
+		due := claim.Set.Intersect(r.sight.Expected[t.Name])
+		if err := t.Warehouse.Raise(ctx, t.Key, due, r.lease.Tokens[t.Key]); err != nil {
+			return fmt.Errorf("fence %s: %w", t.Name, err)
+		}
+	}
+	for _, left := range r.lease.Settle {
+		if err := r.settle(ctx, left, intents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle folds what the warehouse holds of earlier attempts into the ledger.
+func (r *runner) settle(ctx context.Context, left ledger.Claim, intents []ledger.Intent) error {
+	t := r.Tables[r.Keys[left.Table]]
+	markers, err := t.Warehouse.Markers(ctx, t.Key, left.Set)
+	if err != nil {
+		return fmt.Errorf("look at what was published to %s: %w", t.Name, err)
+	}
+	known, err := r.Ledger.Contents(ctx, t.Key, left.Set)
+	if err != nil {
+		return fmt.Errorf("read what is known of %s: %w", t.Name, err)
+	}
+	var found []ledger.Commit
+	for _, intent := range intents {
+		if intent.Table != t.Key {
+			continue
+		}
+		if commit := worker.CommitOf(intent.Attempt, markers, known); !commit.Published.Empty() {
+			commit.At = r.Now()
+			found = append(found, commit)
+		}
+	}
+	if _, err := r.Ledger.Settle(ctx, r.lease.ID, t.Key, left.Set, found); err != nil {
+		return fmt.Errorf("settle what an earlier run left in %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+func keysOf(claims []ledger.Claim) []string {
+	out := make([]string, 0, len(claims))
+	for _, c := range claims {
+		out = append(out, c.Table)
+	}
+	return out
+}
+
+// lost ends a context because the lease is gone.
+func lost(why error) error {
+	return &dispatch.StopError{Stop: run.Stop{Cause: run.CauseConflict, Reason: fmt.Sprintf("%v: %v", ledger.ErrLost, why)}}
+}
+
+// keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
+// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does.
+func (r *runner) keep(ctx context.Context) (context.Context, func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(leaseTTL / 4)
+		defer tick.Stop()
+		misses := 0
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			live, err := r.Ledger.Renew(context.WithoutCancel(ctx), []ledger.LeaseID{r.lease.ID})
+			switch {
+			case err == nil && len(live) == 1:
+				misses = 0
+			case err == nil:
+				cancel(lost(errors.New("another run has taken the partitions over")))
+				return
+			default:
+				if misses++; misses >= 3 {
+					cancel(lost(fmt.Errorf("it could not be renewed: %w", err)))
+					return
+				}
+			}
+		}
+	}()
+	return held, func() { close(quit); <-done; cancel(nil) }
+}
