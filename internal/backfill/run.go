@@ -162,6 +162,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	if err := r.claimWarehouses(ctx); err != nil {
 		return err
 	}
+	r.sweep(ctx)
 	var err error
 	r.lease, err = r.Ledger.Acquire(ctx, ledger.LeaseRequest{
 		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, TTL: leaseTTL,

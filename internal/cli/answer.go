@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 )
@@ -22,7 +24,7 @@ func (inv *invocation) answer(v any) error {
 
 // print writes text to stdout.
 func (inv *invocation) print(format string, args ...any) {
-	fmt.Fprintf(inv.Stdout, format+"\n", args...) //nolint:errcheck // a closed stdout ends the process by SIGPIPE
+	fmt.Fprintln(inv.Stdout, inv.plain(inv.Stdout, fmt.Sprintf(format, args...))) //nolint:errcheck // a closed stdout ends the process by SIGPIPE
 }
 
 // table writes rows in aligned columns to stdout; the first row is the head.
@@ -30,9 +32,9 @@ func (inv *invocation) table(rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}
-	w := tabwriter.NewWriter(inv.Stdout, 0, 4, 2, ' ', 0)
+	w := tabwriter.NewWriter(&trimmed{to: inv.Stdout}, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t")) //nolint:errcheck // as print
+		fmt.Fprintln(w, inv.plain(inv.Stdout, strings.Join(row, "\t"))) //nolint:errcheck // as print
 	}
 	w.Flush() //nolint:errcheck // as print
 }
@@ -52,4 +54,34 @@ func thousands(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// plain writes Headway's own signs in ASCII where no person looks.
+func (inv *invocation) plain(w io.Writer, text string) string {
+	if inv.Terminal(w) {
+		return text
+	}
+	return asciiSigns.Replace(text)
+}
+
+var asciiSigns = strings.NewReplacer("\u2026", "...", "\u2192", "->", "\u2265", ">=", "\u2264", "<=", "\u2013", "-", "\u2212", "-")
+
+// trimmed takes the blanks off the ends of lines, which a table's empty last column leaves.
+type trimmed struct {
+	to   io.Writer
+	line []byte
+}
+
+func (t *trimmed) Write(p []byte) (int, error) {
+	for _, b := range p {
+		if t.line = append(t.line, b); b != '\n' {
+			continue
+		}
+		line := append(bytes.TrimRight(t.line, " \n"), '\n')
+		t.line = t.line[:0]
+		if _, err := t.to.Write(line); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
 }

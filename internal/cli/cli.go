@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -28,6 +29,8 @@ type Process struct {
 	Stderr  io.Writer
 	Dir     string // working folder, absolute
 	Version string
+	// Config are the machine's and the user's configuration files, the first that says something wins. They need not exist.
+	Config []string
 	// Terminal reports whether a stream is one that a person looks at.
 	Terminal func(w io.Writer) bool
 	// Signal is the signal that ended ctx, or 0.
@@ -42,29 +45,42 @@ type commands struct {
 	Output  string `help:"Form of the answer: text, json or jsonl." enum:"text,json,jsonl" default:"text" short:"o"`
 	Quiet   bool   `help:"No progress on stderr." short:"q"`
 
-	Init     initCmd     `cmd:"" help:"Make a project that runs at once."`
-	Validate validateCmd `cmd:"" help:"Check the project file; with --connect also the SQL."`
-	Render   renderCmd   `cmd:"" help:"Show the SQL or command lines as they would run."`
-	Plan     planCmd     `cmd:"" help:"Show what would be computed, and why."`
-	Run      runCmd      `cmd:"" help:"Compute what is missing or stale."`
-	Status   statusCmd   `cmd:"" help:"Coverage by state, watermark, holes."`
-	Why      whyCmd      `cmd:"" help:"Why a partition is as it is, down to the root."`
-	Check    checkCmd    `cmd:"" help:"Run the checks on what is published."`
-	Mark     markCmd     `cmd:"" help:"Say that partitions are fresh, stale or skipped."`
-	Observe  observeCmd  `cmd:"" help:"Look at the sources: rows, columns, changes."`
-	Wait     waitCmd     `cmd:"" help:"Wait until partitions are fresh."`
-	Lineage  lineageCmd  `cmd:"" help:"The graph of tables."`
-	Ps       psCmd       `cmd:"" help:"Runs: what they hold and how far they are."`
-	Show     showCmd     `cmd:"" help:"A run: what it did to which partitions."`
-	Logs     logsCmd     `cmd:"" help:"What the attempts of a run wrote."`
-	Code     codeCmd     `cmd:"" help:"Code versions of a table."`
-	Audit    auditCmd    `cmd:"" help:"Who did what by hand, and why."`
-	Schema   schemaCmd   `cmd:"" help:"JSON Schema of the project file and the answers."`
-	Doctor   doctorCmd   `cmd:"" help:"Look whether this machine and project are fit to run."`
-	Demo     demoCmd     `cmd:"" help:"Run the reference pipeline, on generated or real data."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Init     initCmd     `cmd:"" group:"project" help:"Make a project that runs at once."`
+	Validate validateCmd `cmd:"" group:"project" help:"Check the project file; with --connect also the SQL."`
+	Render   renderCmd   `cmd:"" group:"project" help:"Show the SQL or command lines as they would run."`
+	Lineage  lineageCmd  `cmd:"" group:"project" help:"The graph of tables."`
+	Code     codeCmd     `cmd:"" group:"project" help:"Code versions of a table."`
 
-	Completion kongplete.InstallCompletions `cmd:"" help:"Set up shell completion."`
+	Plan    planCmd    `cmd:"" group:"work" help:"Show what would be computed, and why."`
+	Run     runCmd     `cmd:"" group:"work" help:"Compute what is missing or stale."`
+	Wait    waitCmd    `cmd:"" group:"work" help:"Wait until partitions are fresh."`
+	Mark    markCmd    `cmd:"" group:"work" help:"Say that partitions are fresh, stale or skipped."`
+	Observe observeCmd `cmd:"" group:"work" help:"Look at the sources: rows, columns, changes."`
+	Check   checkCmd   `cmd:"" group:"work" help:"Run the checks on what is published."`
+
+	Status statusCmd `cmd:"" group:"see" help:"Coverage by state, watermark, holes."`
+	Why    whyCmd    `cmd:"" group:"see" help:"Why a partition is as it is, down to the root."`
+	Ps     psCmd     `cmd:"" group:"see" help:"Runs under way: who, what, how far."`
+	Show   showCmd   `cmd:"" group:"see" help:"A run: what it did to which partitions."`
+	Logs   logsCmd   `cmd:"" group:"see" help:"What the attempts of a run wrote."`
+	Audit  auditCmd  `cmd:"" group:"see" help:"Who did what by hand, and why."`
+
+	Demo       demoCmd                      `cmd:"" group:"help" help:"Run the reference pipeline, on generated or real data."`
+	Doctor     doctorCmd                    `cmd:"" group:"help" help:"Look whether this machine and project are fit to run."`
+	Schema     schemaCmd                    `cmd:"" group:"help" help:"JSON Schema of the project file and the answers."`
+	Completion kongplete.InstallCompletions `cmd:"" group:"help" help:"Set up shell completion."`
+	Version    versionCmd                   `cmd:"" group:"help" help:"Print the version."`
+	Help       helpCmd                      `cmd:"" group:"help" help:"Print this, or the flags of a command."`
+
+	laterCommands
+}
+
+// groups are how the help orders the commands.
+var groups = []kong.Group{
+	{Key: "project", Title: "The project:"},
+	{Key: "work", Title: "To do the work:"},
+	{Key: "see", Title: "To see what was done:"},
+	{Key: "help", Title: "Help:"},
 }
 
 // invocation is what every command gets: the process, the flags, and where to answer.
@@ -77,7 +93,7 @@ type invocation struct {
 
 // Main runs one command line and gives its exit code.
 func Main(ctx context.Context, p *Process, args []string) int {
-	var flags commands
+	flags := commands{Output: outputOf(args)}
 	inv := &invocation{Process: p, flags: &flags, args: args, ctx: ctx}
 	exited := -1
 	parser, err := kong.New(&flags,
@@ -86,6 +102,7 @@ func Main(ctx context.Context, p *Process, args []string) int {
 		kong.Writers(p.Stdout, p.Stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups(groups),
 		kong.Vars{"version": p.Version},
 		kong.WithHyphenPrefixedParameters(true), // --from -3d
 	)
@@ -96,15 +113,16 @@ func Main(ctx context.Context, p *Process, args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	if args[0] == "help" {
-		args = append(args[1:], "--help")
+	if args[0] == "help" && !slices.Contains(args, "--help") {
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	k, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		return inv.fail(usage(err))
+		flags.Output = outputOf(args)
+		return inv.fail(usage(err, args))
 	}
 	if err := k.Run(inv); err != nil {
 		return inv.fail(err)
@@ -112,9 +130,37 @@ func Main(ctx context.Context, p *Process, args []string) int {
 	return 0
 }
 
+// outputOf is the form of answer that a command line asks for: errors in the line itself are told in that form too.
+func outputOf(args []string) string {
+	for i, arg := range args {
+		name, value, given := strings.Cut(arg, "=")
+		if !given && i+1 < len(args) {
+			value = args[i+1]
+		}
+		if (name == "-o" || name == "--output") && (value == "json" || value == "jsonl") {
+			return value
+		}
+	}
+	return "text"
+}
+
 // usage marks an error of the command line itself.
-func usage(err error) error {
-	return &backfill.InputError{What: err.Error(), Next: "see `headway --help`"}
+func usage(err error, args []string) error {
+	next := "see `headway --help`"
+	if known := commandOf(args); known != "" {
+		next = fmt.Sprintf("see `headway %s --help`", known)
+	}
+	return &backfill.InputError{What: err.Error(), Next: next}
+}
+
+// commandOf is the command that a line names, "" where it names none.
+func commandOf(args []string) string {
+	for _, arg := range args {
+		if arg != "" && commandNames[arg] {
+			return arg
+		}
+	}
+	return ""
 }
 
 // open opens the project of this invocation. The caller closes it.
@@ -123,8 +169,12 @@ func (inv *invocation) open(readOnly bool) (*backfill.Coordinator, error) {
 	if err != nil {
 		return nil, err
 	}
+	fallback, err := configuredState(inv.Config)
+	if err != nil {
+		return nil, err
+	}
 	return backfill.Open(inv.ctx, inv.Environment, backfill.Options{
-		Dir: dir, File: file, Env: inv.flags.Env, State: inv.flags.State, ReadOnly: readOnly,
+		Dir: dir, File: file, Env: inv.flags.Env, State: inv.flags.State, Fallback: fallback, ReadOnly: readOnly,
 	})
 }
 
@@ -163,13 +213,13 @@ func (inv *invocation) projectFile() (dir, file string, err error) {
 // say writes a line for people to stderr, unless --quiet.
 func (inv *invocation) say(format string, args ...any) {
 	if !inv.flags.Quiet {
-		fmt.Fprintf(inv.Stderr, format+"\n", args...) //nolint:errcheck // nobody is left to tell
+		fmt.Fprintln(inv.Stderr, inv.plain(inv.Stderr, fmt.Sprintf(format, args...))) //nolint:errcheck // nobody is left to tell
 	}
 }
 
 // warn writes a line to stderr that --quiet does not silence.
 func (inv *invocation) warn(format string, args ...any) {
-	fmt.Fprintf(inv.Stderr, "warning: "+format+"\n", args...) //nolint:errcheck // nobody is left to tell
+	fmt.Fprintln(inv.Stderr, "warning: "+inv.plain(inv.Stderr, fmt.Sprintf(format, args...))) //nolint:errcheck // nobody is left to tell
 }
 
 // json reports whether the answer is wanted as JSON.

@@ -82,10 +82,7 @@ func checkAnswers(c *backfill.Coordinator, table string, verdicts []warehouse.Ve
 	byID := map[string]*checkAnswer{}
 	sums := map[string][2]float64{}
 	for _, check := range c.Tables[table].Checks {
-		one := &checkAnswer{ID: check.ID, Severity: "block", Failures: []checkFailure{}}
-		if check.Warn {
-			one.Severity = "warn"
-		}
+		one := &checkAnswer{ID: check.ID, Severity: backfill.SeverityOf(check.Check), Failures: []checkFailure{}}
 		byID[check.ID] = one
 		list = append(list, one)
 	}
@@ -167,7 +164,13 @@ func (cmd *markCmd) Run(inv *invocation) error {
 		return &backfill.InputError{What: "--all marks only what is observed to stand there", Next: "add --observed"}
 	}
 	if cmd.Observed && cmd.As != "fresh" {
-		return &backfill.InputError{What: "--observed goes with --as fresh"}
+		return &backfill.InputError{What: "--observed goes with --as fresh", Next: "leave one of them away"}
+	}
+	if cmd.Checkpoint != "" && cmd.All {
+		return &backfill.InputError{What: "a checkpoint is of one job and one table", Next: "name the table instead of --all"}
+	}
+	if cmd.Checkpoint != "" && cmd.As != "fresh" {
+		return &backfill.InputError{What: "--checkpoint says itself which dates are done and which were skipped", Next: "leave --as away"}
 	}
 	c, err := inv.open(false)
 	if err != nil {
@@ -223,7 +226,7 @@ func (cmd *markCmd) requests(inv *invocation, c *backfill.Coordinator, name stri
 	if err != nil {
 		return nil, err
 	}
-	done, failed, skipped, err := point.Sets(c.Tables[name].Axis)
+	told, err := point.Sets(c.Tables[name].Axis)
 	if err != nil {
 		return nil, err
 	}
@@ -232,9 +235,15 @@ func (cmd *markCmd) requests(inv *invocation, c *backfill.Coordinator, name stri
 		reason += " of job " + point.JobName
 	}
 	reason += ")"
-	inv.say("checkpoint: %s successful, %s failed, %s skipped", thousands(done.Count()), thousands(failed.Count()), thousands(skipped.Count()))
+	done, skipped := told.Successful, told.Skipped
+	inv.say("checkpoint: %s successful, %s failed, %s skipped", thousands(done.Count()), thousands(told.Failed.Count()), thousands(skipped.Count()))
+	if n := told.Outside.Count(); n > 0 {
+		inv.warn("%s of the checkpoint are outside its own range %s..%s and are left out: %s",
+			count(n, "date"), firstOf(point.StartDate, "..."), firstOf(point.EndDate, "..."), c.Format(name, told.Outside))
+	}
 	if outside := calendar.UnionAll(done, skipped).Minus(set); !outside.Empty() {
-		inv.warn("%s of the checkpoint are not expected of %s and are left out: %s", count(outside.Count(), "date"), name, c.Format(name, outside))
+		inv.warn("%s of the checkpoint are not expected of %s, or not in the range asked for, and are left out: %s",
+			count(outside.Count(), "date"), name, c.Format(name, outside))
 	}
 	var out []backfill.MarkRequest
 	if done = done.Intersect(set); !done.Empty() {
@@ -271,10 +280,16 @@ func (inv *invocation) printMarks(list []markAnswer) error {
 
 type observeCmd struct {
 	Source []string `arg:"" optional:"" help:"Sources; without one all."`
+	Accept bool     `hidden:""`
 }
 
 // Run looks at the sources and tells what they hold and what has changed.
 func (cmd observeCmd) Run(inv *invocation) error {
+	if cmd.Accept {
+		return &backfill.InputError{
+			What: "this version of Headway does not have observe --accept", Next: "bring the lost dates back, or say that there will be none with `headway mark TABLE --as skipped` on what reads them",
+		}
+	}
 	c, err := inv.open(false)
 	if err != nil {
 		return err
@@ -406,18 +421,25 @@ func (cmd *waitCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	left := 0
 	err = c.Wait(inv.ctx, sight, sets, cmd.Timeout, func(n int) {
+		left = n
 		inv.say("waiting for %s of %s", count(n, "partition"), strings.Join(names, ", "))
 	})
-	if errors.Is(err, backfill.ErrWaited) {
-		return &exitError{Code: exitTaken, Err: err}
+	late := errors.Is(err, backfill.ErrWaited)
+	if inv.json() && (err == nil || late) {
+		if err := inv.answer(struct {
+			Schema  string   `json:"schema"`
+			Tables  []string `json:"tables"`
+			Fresh   bool     `json:"fresh"`
+			Missing int      `json:"missing"`
+		}{"headway.wait/v1", names, !late, left}); err != nil {
+			return err
+		}
 	}
-	if err == nil && inv.json() {
-		return inv.answer(struct {
-			Schema string   `json:"schema"`
-			Tables []string `json:"tables"`
-			Fresh  bool     `json:"fresh"`
-		}{"headway.wait/v1", names, true})
+	if late {
+		return &exitError{Code: exitTaken, told: true, Err: fmt.Errorf("%w: %s of %s: see `headway status %s`, or wait longer with --timeout",
+			err, count(left, "partition"), strings.Join(names, ", "), names[0])}
 	}
 	return err
 }

@@ -33,7 +33,7 @@ func (inv *invocation) request(c *backfill.Coordinator, sight *backfill.Sight, f
 	if f.Reprocess != "" {
 		var err error
 		if req.Reprocess, err = plan.ParseReprocess(f.Reprocess); err != nil {
-			return req, usage(err)
+			return req, usage(err, []string{"plan"})
 		}
 		req.Explicit = true
 	}
@@ -184,8 +184,11 @@ func (inv *invocation) tellLeftCode(c *backfill.Coordinator, sight *backfill.Sig
 
 // printPlan shows a plan to a person.
 func (inv *invocation) printPlan(c *backfill.Coordinator, p *plan.Plan, explain bool) {
-	if len(p.Steps) == 0 && len(p.Blocked) == 0 && len(p.Skipped) == 0 {
-		inv.print("nothing to do: all that was asked for is fresh")
+	if len(p.Steps) == 0 && len(p.Blocked) == 0 {
+		for _, s := range p.Skipped {
+			inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
+		}
+		inv.print("%s", idle(len(p.Skipped) > 0))
 		return
 	}
 	if len(p.Steps) > 0 {
@@ -202,18 +205,52 @@ func (inv *invocation) printPlan(c *backfill.Coordinator, p *plan.Plan, explain 
 	}
 	for _, b := range p.Blocked {
 		inv.print("blocked: %s of %s (%s)", count(b.Set.Count(), "partition"), b.Table, span(b.Axis, b.Set))
-		for i, item := range b.Items {
-			if i == 3 && !explain {
-				inv.print("  …")
-				break
-			}
-			inv.print("  %s %s; mend it: %s", b.Axis.ID(item.Partition), lacks(item), strings.Join(item.Fix.Argv, " "))
-		}
+		inv.printLacks(b, explain)
 	}
 	for _, s := range p.Skipped {
 		inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
 	}
-	inv.print("plan %s: %s to compute, %s blocked", p.ID, count(p.Partitions(), "partition"), thousands(p.BlockedPartitions()))
+	line := fmt.Sprintf("plan %s: %s to compute", p.ID, count(p.Partitions(), "partition"))
+	if n := p.BlockedPartitions(); n > 0 {
+		line += fmt.Sprintf(", %s blocked", thousands(n))
+	}
+	inv.print("%s", line)
+}
+
+// idle says that nothing was to be done.
+func idle(leftOut bool) string {
+	if leftOut {
+		return "nothing to do of what was asked for; what is left out is not fresh"
+	}
+	return "nothing to do: all that was asked for is fresh"
+}
+
+// printLacks tells what blocked partitions wait for, those that wait for the same together, and what mends it.
+func (inv *invocation) printLacks(b plan.Blocked, explain bool) {
+	most := 3
+	if explain {
+		most = len(b.Items)
+	}
+	sets, fixes := map[string][]calendar.Partition{}, map[string]string{}
+	var order []string
+	for _, item := range b.Items {
+		text := lacks(item)
+		if sets[text] == nil {
+			order = append(order, text)
+			fixes[text] = firstOf(strings.Join(item.Fix.Argv, " "), item.Fix.Text)
+		}
+		sets[text] = append(sets[text], item.Partition)
+	}
+	for i, text := range order {
+		if i == most {
+			inv.print("  and more: --explain names up to %d partitions", len(b.Items))
+			return
+		}
+		inv.print("  %s %s", b.Axis.FormatSet(calendar.Of(sets[text]...), 2), text)
+		if fixes[text] != "" && (i == 0 || fixes[order[i-1]] != fixes[text]) {
+			inv.print("    mend it: %s", fixes[text])
+		}
+	}
 }
 
 // span is a set as its first and last partition.

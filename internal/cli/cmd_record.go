@@ -4,89 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/ledger"
 )
-
-type psCmd struct {
-	All    bool `help:"Also runs that have ended."`
-	Leases bool `help:"Also the leases."`
-}
-
-type codeCmd struct {
-	List codeListCmd `cmd:"" help:"Code versions of a table, oldest first."`
-}
-
-type codeListCmd struct {
-	Table string `arg:"" help:"Table."`
-}
-
-// Run lists the code versions of a table.
-func (cmd codeListCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
-	if err != nil {
-		return err
-	}
-	defer inv.close(c)
-	names, err := c.Names([]string{cmd.Table})
-	if err != nil {
-		return err
-	}
-	t := c.Tables[names[0]]
-	versions, err := c.Ledger.Versions(inv.ctx, t.Key)
-	if err != nil {
-		return fmt.Errorf("read the code versions of %s: %w", cmd.Table, err)
-	}
-	if inv.json() {
-		type version struct {
-			Version  string    `json:"version"`
-			Producer string    `json:"producer"`
-			Commit   string    `json:"commit"`
-			Dirty    bool      `json:"dirty"`
-			Summary  string    `json:"summary"`
-			At       time.Time `json:"at"`
-			Head     bool      `json:"head"`
-			Today    bool      `json:"today"`
-		}
-		list := []version{}
-		for _, v := range versions {
-			list = append(list, version{v.Version, v.Producer, v.Commit, v.Dirty, v.Summary, v.At, v.Head, v.Version == t.Version.Version})
-		}
-		return inv.answer(struct {
-			Schema   string    `json:"schema"`
-			Table    string    `json:"table"`
-			Today    string    `json:"today"`
-			Versions []version `json:"versions"`
-		}{"headway.code/v1", t.Name, t.Version.Version, list})
-	}
-	rows := [][]string{{"VERSION", "SINCE", "COMMIT", "WHAT"}}
-	seen := false
-	for _, v := range versions {
-		note := v.Summary
-		if v.Head {
-			note += " (head)"
-		}
-		if v.Version == t.Version.Version {
-			note += " (today's files)"
-			seen = true
-		}
-		commit := firstOf(v.Commit, "-")
-		if v.Dirty {
-			commit += "+changes"
-		}
-		rows = append(rows, []string{short(v.Version), v.At.UTC().Format(time.DateTime), commit, strings.TrimSpace(note)})
-	}
-	if !seen && t.Version.Version != "" {
-		rows = append(rows, []string{short(t.Version.Version), "-", firstOf(t.Version.Commit, "-"), "today's files: not published yet"})
-	}
-	inv.table(rows)
-	return nil
-}
 
 type auditCmd struct {
 	Table  string `help:"Only entries about this table."`
@@ -180,7 +102,7 @@ func (cmd auditCmd) verify(inv *invocation, c *backfill.Coordinator) error {
 		inv.print("the audit log is whole: %s", entriesOf(n))
 	}
 	if broken != nil {
-		return &exitError{Code: exitRefused, Err: fmt.Errorf("the audit log is not as it was written: %w", broken)}
+		return &exitError{Code: exitRefused, told: true, Err: fmt.Errorf("the audit log is not as it was written: %w", broken)}
 	}
 	return nil
 }
@@ -198,82 +120,6 @@ func raw(s string) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return json.RawMessage(s)
-}
-
-type logsCmd struct {
-	Of        string `arg:"" name:"run" help:"Run: an id, a prefix of one, last, or a table's name." default:"last" optional:""`
-	Table     string `help:"Only attempts on this table."`
-	Partition string `help:"Only attempts on this partition."`
-	Failed    bool   `help:"Only attempts that failed."`
-}
-
-// maxLogBytes is how much of one attempt's log is shown: its end.
-const maxLogBytes = 256 << 10
-
-// Run prints what the attempts of a run wrote.
-func (cmd logsCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
-	if err != nil {
-		return err
-	}
-	defer inv.close(c)
-	record, err := c.FindRun(inv.ctx, cmd.Of)
-	if err != nil {
-		return err
-	}
-	attempts, err := c.Ledger.Attempts(inv.ctx, ledger.AttemptFilter{Run: record.ID})
-	if err != nil {
-		return fmt.Errorf("read the attempts of %s: %w", record.ID, err)
-	}
-	shown := 0
-	for _, a := range attempts {
-		name := c.NameOf(a.Table)
-		if cmd.Table != "" && name != cmd.Table || cmd.Failed && a.State != "failed" {
-			continue
-		}
-		if cmd.Partition != "" && c.Tables[name] != nil {
-			p, err := c.Tables[name].Axis.Parse(cmd.Partition)
-			if err != nil {
-				return err
-			}
-			if !a.Set.Contains(p) {
-				continue
-			}
-		}
-		shown++
-		inv.print("--- %s  %s  %s  %s", a.ID, name, c.Format(name, a.Set), a.State)
-		if a.Reason != "" {
-			inv.print("    %s", a.Reason)
-		}
-		if err := inv.copyLog(c.LogPath(a.ID)); err != nil {
-			return err
-		}
-	}
-	if shown == 0 {
-		inv.say("no attempt of run %s matches", record.ID)
-	}
-	return nil
-}
-
-func (inv *invocation) copyLog(path string) error {
-	f, err := os.Open(path) //nolint:gosec // a path that Headway made
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read a log: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	if info, err := f.Stat(); err == nil && info.Size() > maxLogBytes {
-		inv.print("    … %d bytes before this are in %s", info.Size()-maxLogBytes, path)
-		if _, err := f.Seek(-maxLogBytes, io.SeekEnd); err != nil {
-			return fmt.Errorf("read a log: %w", err)
-		}
-	}
-	if _, err := io.Copy(inv.Stdout, f); err != nil {
-		return fmt.Errorf("read a log: %w", err)
-	}
-	return nil
 }
 
 func (inv *invocation) close(c *backfill.Coordinator) {

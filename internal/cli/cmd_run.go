@@ -16,6 +16,7 @@ const guardPartitions = 500
 
 type runCmd struct {
 	requestFlags
+	laterFlags
 	Plan        string `help:"Carry out a plan that plan --out wrote; refused when the world has moved on." placeholder:"FILE"`
 	MaxParallel int    `help:"Chunks at once, over all warehouses." placeholder:"N"`
 	Reverse     bool   `help:"Newest partitions first. Refused where a table reads itself."`
@@ -27,6 +28,9 @@ type runCmd struct {
 
 // Run computes what is missing or stale.
 func (cmd *runCmd) Run(inv *invocation) error {
+	if err := cmd.refuse(); err != nil {
+		return err
+	}
 	c, err := inv.open(false)
 	if err != nil {
 		return err
@@ -61,6 +65,10 @@ func (cmd *runCmd) Run(inv *invocation) error {
 	})
 	progress.stop()
 	if report == nil {
+		return err
+	}
+	if len(report.Tables) == 0 && report.Exit == 0 && len(p.Skipped) > 0 && !inv.json() {
+		inv.printPlan(c, p, false)
 		return err
 	}
 	if answerErr := inv.printReport(report); answerErr != nil {
@@ -128,7 +136,7 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	}
 	if len(r.Tables) == 0 {
 		if r.Exit == 0 {
-			inv.print("nothing to do: all that was asked for is fresh")
+			inv.print("%s", idle(false))
 		}
 		return nil
 	}
@@ -139,44 +147,88 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 			thousands(t.Blocked), thousands(t.Stopped),
 		})
 	}
-	inv.table(dropZeroColumns(rows, 3))
+	inv.table(dropZeroColumns(rows, 2))
 	inv.printChecks(r)
+	inv.printOpen(r)
+	for _, s := range r.StaleAfter {
+		inv.print("not fresh after the run: %s of %s", count(s.Partitions, "partition"), s.Table)
+	}
+	line := fmt.Sprintf("run %s: %s in %.1f s: %s published", r.Run, r.State, r.Seconds, count(r.Published, "partition"))
+	if r.Unchanged > 0 {
+		line += fmt.Sprintf(" (%s unchanged)", thousands(r.Unchanged))
+	}
+	if r.Skipped > 0 {
+		line += fmt.Sprintf(", %s found fresh", thousands(r.Skipped))
+	}
+	inv.print("%s", line)
+	return nil
+}
+
+// printOpen names what was not published and the first reason of each table; a reason that several tables share is told once.
+func (inv *invocation) printOpen(r *backfill.Report) {
+	told := map[string]bool{}
 	for _, t := range r.Tables {
 		for _, open := range t.Open {
 			inv.print("%s: %s %s", t.Table, open.What, intervalText(open.Intervals))
 		}
-		if t.Reason != nil {
-			inv.print("  %s", *t.Reason)
+		if t.Reason != nil && !told[*t.Reason] {
+			told[*t.Reason] = true
+			inv.print("  %s", strings.ReplaceAll(*t.Reason, "\n", "\n  "))
 		}
 	}
-	for _, s := range r.StaleAfter {
-		inv.print("not fresh after the run: %s of %s", count(s.Partitions, "partition"), s.Table)
+	if r.Reason != nil && r.Exit != 0 && !told[*r.Reason] {
+		inv.print("  %s", strings.ReplaceAll(*r.Reason, "\n", "\n  "))
 	}
-	inv.print("run %s: %s in %.1f s: %s published (%s of them unchanged), %s found fresh",
-		r.Run, r.State, r.Seconds, count(r.Published, "partition"), thousands(r.Unchanged), thousands(r.Skipped))
-	if r.Reason != nil && r.Exit != 0 {
-		inv.print("  %s", *r.Reason)
-	}
-	return nil
 }
 
-// printChecks shows each metric before and after; those that did not pass are always shown, of the others the ones that moved.
+// maxMoved is how many checks that passed and moved are shown.
+const maxMoved = 12
+
+// printChecks shows each metric that did not pass or that moved, before and after, and counts the others.
 func (inv *invocation) printChecks(r *backfill.Report) {
-	rows := [][]string{{"CHECK", "BEFORE", "AFTER", "WANTED", ""}}
+	rows := [][]string{{"CHECK", "BEFORE", "AFTER", "WANTED", "NOTE"}}
+	others, moved := 0, 0
 	for _, t := range r.Tables {
 		for _, c := range t.Checks {
+			changed := c.Before != nil && c.After != nil && figure(c.Before) != figure(c.After)
 			note := ""
-			if !c.Passed {
+			switch {
+			case !c.Passed && c.Severity == "warn":
+				note = "warning: did not pass everywhere"
+			case !c.Passed:
 				note = "did not pass everywhere"
+			case changed && moved < maxMoved:
+				moved++
+			default:
+				others++
+				continue
 			}
-			rows = append(rows, []string{c.ID, figure(c.Before), figure(c.After), figure(c.Threshold), note})
+			rows = append(rows, []string{c.ID, figure(c.Before), figure(c.After), wanted(c), note})
 		}
 	}
 	if len(rows) > 1 {
 		inv.print("")
 		inv.table(rows)
-		inv.print("")
 	}
+	switch {
+	case len(rows) > 1 && others > 0:
+		inv.print("%s passed as before (all of them: -o json)\n", count(others, "other check"))
+	case len(rows) > 1:
+		inv.print("")
+	case others > 0:
+		inv.print("%s passed", count(others, "check"))
+	}
+}
+
+// wanted is what a check asks for, in words.
+func wanted(c backfill.CheckReport) string {
+	switch {
+	case c.Threshold != nil && c.Upper:
+		return "at most " + figure(c.Threshold)
+	case c.Threshold != nil:
+		return "at least " + figure(c.Threshold)
+	}
+	return "-"
 }
 
 func figure(f *float64) string {

@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +12,11 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/ledger"
 )
+
+type psCmd struct {
+	All    bool `help:"Also runs that have ended."`
+	Leases bool `help:"Also what is reserved, in flight, or was left without an end."`
+}
 
 // A runAnswer is a run in ps/v1.
 type runAnswer struct {
@@ -24,6 +31,7 @@ type runAnswer struct {
 	Sets      []setAnswer `json:"sets"`
 	Done      int         `json:"done"`
 	Total     int         `json:"total"`
+	Rate      *float64    `json:"rate"` // partitions a second
 	ETA       *time.Time  `json:"eta"`
 	WaitsFor  []string    `json:"waits_for"`
 	Holder    holder      `json:"holder"`
@@ -56,35 +64,133 @@ func (cmd psCmd) Run(inv *invocation) error {
 	for i := range runs {
 		list = append(list, answerOf(c, &runs[i], inv.Now()))
 	}
+	var leases []leaseAnswer
+	if cmd.Leases {
+		if leases, err = inv.leases(c); err != nil {
+			return err
+		}
+	}
 	if inv.json() {
 		return inv.answer(struct {
-			Schema string      `json:"schema"`
-			Runs   []runAnswer `json:"runs"`
-			Holds  []string    `json:"holds"`
-		}{"headway.ps/v1", list, []string{}})
+			Schema string        `json:"schema"`
+			Runs   []runAnswer   `json:"runs"`
+			Holds  []string      `json:"holds"`
+			Leases []leaseAnswer `json:"leases"`
+		}{"headway.ps/v1", list, []string{}, leases})
 	}
+	inv.printRuns(c, cmd.All, runs, list)
+	if cmd.Leases {
+		inv.printLeases(leases)
+	}
+	return nil
+}
+
+// A leaseAnswer is a stretch of a table that is not free.
+type leaseAnswer struct {
+	Table     string                `json:"table"`
+	State     string                `json:"state"` // reserved, in_flight, unsettled
+	Intervals []backfill.IntervalID `json:"intervals"`
+	Run       *string               `json:"run"`
+
+	text string
+}
+
+// leases lists what is reserved by live runs, what is being written, and what was left by runs that ended without saying what they did.
+func (inv *invocation) leases(c *backfill.Coordinator) ([]leaseAnswer, error) {
+	snapshot, err := c.Ledger.Snapshot(inv.ctx, slices.Sorted(maps.Keys(c.Keys)))
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	active, err := c.Ledger.Runs(inv.ctx, ledger.RunFilter{Active: true})
+	if err != nil {
+		return nil, fmt.Errorf("list the runs: %w", err)
+	}
+	out := []leaseAnswer{}
+	for _, t := range c.Project.Tables {
+		key := c.Tables[t.Name].Key
+		h := snapshot.Table(key)
+		for _, kind := range []struct {
+			state string
+			set   calendar.Set
+		}{{"in_flight", h.InFlight}, {"reserved", h.Reserved.Minus(h.InFlight)}, {"unsettled", h.Unsettled}} {
+			for _, part := range byRun(active, key, kind.set) {
+				out = append(out, leaseAnswer{t.Name, kind.state, c.Intervals(t.Name, part.set), part.run, c.Format(t.Name, part.set)})
+			}
+		}
+	}
+	return out, nil
+}
+
+type runPart struct {
+	run *string
+	set calendar.Set
+}
+
+// byRun parts a set of a table by the runs that hold it.
+func byRun(active []ledger.RunRecord, key string, set calendar.Set) []runPart {
+	var out []runPart
+	for i := range active {
+		for _, claim := range active[i].Sets {
+			if here := set.Intersect(claim.Set); claim.Table == key && !here.Empty() {
+				id := string(active[i].ID)
+				out = append(out, runPart{&id, here})
+				set = set.Minus(here)
+			}
+		}
+	}
+	if !set.Empty() {
+		out = append(out, runPart{nil, set})
+	}
+	return out
+}
+
+func (inv *invocation) printLeases(leases []leaseAnswer) {
+	if len(leases) == 0 {
+		inv.print("no leases")
+		return
+	}
+	rows := [][]string{{"TABLE", "STATE", "PARTITIONS", "RUN"}}
+	for _, l := range leases {
+		run := "-"
+		if l.Run != nil {
+			run = *l.Run
+		}
+		rows = append(rows, []string{l.Table, l.State, l.text, run})
+	}
+	inv.table(rows)
+}
+
+func (inv *invocation) printRuns(c *backfill.Coordinator, all bool, runs []ledger.RunRecord, list []runAnswer) {
 	if len(list) == 0 {
-		inv.print("no runs%s", map[bool]string{false: " under way (--all shows those that have ended)"}[cmd.All])
-		return nil
+		inv.print("no runs%s", map[bool]string{false: " under way (--all shows those that have ended)"}[all])
+		return
 	}
-	rows := [][]string{{"RUN", "CLASS", "STATE", "STARTED", "DONE", "ETA", "WHO", "WHAT"}}
+	rows := [][]string{{"RUN", "CLASS", "STATE", "STARTED", "DONE", "RATE", "ETA", "GUARANTEE", "WHO", "WHAT"}}
+	dead := 0
 	for i, r := range list {
-		eta := "-"
+		eta, rate := "-", "-"
+		if r.Rate != nil {
+			rate = fmt.Sprintf("%.3g/s", *r.Rate)
+		}
 		if r.ETA != nil {
 			eta = r.ETA.Sub(inv.Now()).Round(time.Second).String()
 		}
+		if r.State == backfill.StateDead {
+			dead++
+		}
 		var what []string
 		for _, s := range runs[i].Sets {
-			name := c.NameOf(s.Table)
-			what = append(what, name+" "+span(s.Axis, s.Set))
+			what = append(what, c.NameOf(s.Table)+" "+span(s.Axis, s.Set))
 		}
 		rows = append(rows, []string{
-			r.Run, r.Class, r.State, r.StartedAt.UTC().Format(time.DateTime), fmt.Sprintf("%s/%s", thousands(r.Done), thousands(r.Total)), eta,
-			fmt.Sprintf("%s@%s (%d)", r.Holder.User, r.Holder.Host, r.Holder.PID), abbreviated(what, 2),
+			r.Run, r.Class, r.State, r.StartedAt.UTC().Format(time.DateTime), fmt.Sprintf("%s/%s", thousands(r.Done), thousands(r.Total)), rate, eta,
+			r.Guarantee, fmt.Sprintf("%s@%s (%d)", r.Holder.User, r.Holder.Host, r.Holder.PID), abbreviated(what, 2),
 		})
 	}
 	inv.table(rows)
-	return nil
+	if dead > 0 {
+		inv.print("dead: its process is gone without having said what it did; the next `headway run` finds out and does the rest")
+	}
 }
 
 func abbreviated(list []string, most int) string {
@@ -96,7 +202,7 @@ func abbreviated(list []string, most int) string {
 
 func answerOf(c *backfill.Coordinator, r *ledger.RunRecord, now time.Time) runAnswer {
 	out := runAnswer{
-		Run: string(r.ID), Class: string(r.Class), State: string(r.State), Guarantee: c.GuaranteeOf(r), StartedAt: r.StartedAt,
+		Run: string(r.ID), Class: string(r.Class), State: c.StateOf(r), Guarantee: c.GuaranteeOf(r), StartedAt: r.StartedAt,
 		Command: r.Command, Sets: []setAnswer{}, Done: r.Done, Total: r.Total, WaitsFor: []string{},
 		Holder: holder{r.Holder.Host, r.Holder.PID, r.Holder.User},
 	}
@@ -107,12 +213,18 @@ func answerOf(c *backfill.Coordinator, r *ledger.RunRecord, now time.Time) runAn
 		name := c.NameOf(s.Table)
 		out.Sets = append(out.Sets, setAnswer{name, c.Intervals(name, calendar.NewSet(s.Set.Bounds()))})
 	}
-	if r.Ended {
+	took := now.Sub(r.StartedAt)
+	switch {
+	case r.Ended:
 		out.EndedAt, out.Exit = &r.EndedAt, &r.Exit
-	} else if r.Done > 0 && r.Done < r.Total {
-		perPartition := now.Sub(r.StartedAt) / time.Duration(r.Done)
-		eta := now.Add(perPartition * time.Duration(r.Total-r.Done))
+		took = r.EndedAt.Sub(r.StartedAt)
+	case out.State != backfill.StateDead && r.Done > 0 && r.Done < r.Total:
+		eta := now.Add(took / time.Duration(r.Done) * time.Duration(r.Total-r.Done))
 		out.ETA = &eta
+	}
+	if out.State != backfill.StateDead && r.Done > 0 && took > 0 {
+		rate := float64(r.Done) / took.Seconds()
+		out.Rate = &rate
 	}
 	return out
 }
@@ -133,6 +245,7 @@ func (cmd showCmd) Run(inv *invocation) error {
 		return err
 	}
 	report := backfill.EmptyReport(r)
+	report.State = c.StateOf(r)
 	if len(r.Report) > 0 {
 		if err := json.Unmarshal(r.Report, report); err != nil {
 			return fmt.Errorf("read the report of %s: %w", r.ID, err)

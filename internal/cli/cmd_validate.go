@@ -120,7 +120,7 @@ func (inv *invocation) printProblems(project *catalog.Project, graph *catalog.Gr
 		inv.print("project %s is valid: %s", project.Name, size)
 	}
 	if bad > 0 {
-		return &exitError{Code: exitUsage, Err: fmt.Errorf("%s in project %s", count(bad, "error"), project.Name)}
+		return &exitError{Code: exitUsage, told: true, Err: fmt.Errorf("%s in project %s", count(bad, "error"), project.Name)}
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (inv *invocation) fail(err error) int {
 			Next    *string `json:"next"`
 		}{"headway.error/v1", code, err.Error(), whereOf(err), nextOf(err)})
 	}
-	fmt.Fprintf(inv.Stderr, "headway: %s\n", strings.TrimSpace(err.Error())) //nolint:errcheck // nobody is left to tell
+	fmt.Fprintf(inv.Stderr, "headway: %s\n", inv.plain(inv.Stderr, strings.TrimSpace(withNext(err)))) //nolint:errcheck // nobody is left to tell
 	return code
 }
 
@@ -100,18 +100,58 @@ func whereOf(err error) *string {
 	return nil
 }
 
+// nextOf is what to do about an error; nil where there is nothing to say.
 func nextOf(err error) *string {
 	var (
-		input   *backfill.InputError
-		refused *backfill.RefusedError
+		input    *backfill.InputError
+		refused  *backfill.RefusedError
+		conflict *ledger.ConflictError
+		foreign  *warehouse.ForeignLedgerError
+		locked   *warehouse.LockedError
+		source   *warehouse.SourceError
+		schema   *warehouse.SchemaError
+		outside  *warehouse.OutsideError
+		align    *calendar.MisalignedError
+		project  catalog.Errors
 	)
+	next := ""
 	switch {
-	case errors.As(err, &input) && input.Next != "":
-		return &input.Next
-	case errors.As(err, &refused) && refused.Next != "":
-		return &refused.Next
+	case errors.As(err, &input):
+		next = input.Next
+	case errors.As(err, &refused):
+		next = refused.Next
+	case errors.As(err, &project) && len(project) > 0:
+		next = firstOf(project[0].Next, "correct it, then `headway validate`")
+	case errors.As(err, &conflict):
+		next = "see who holds them with `headway ps --leases`, and run again when they are free"
+	case errors.As(err, &foreign):
+		next = "use the state that coordinates it: name it with --state, or put its file back"
+	case errors.As(err, &locked):
+		next = "close that process, or wait for it, and run again"
+	case errors.Is(err, ledger.ErrLost):
+		next = "see `headway ps`, then `headway run`: it does what is left"
+	case errors.As(err, &source):
+		next = firstOf(source.Next, "correct the file, then `headway observe "+source.Source+"`")
+	case errors.As(err, &schema):
+		next = schema.Next
+	case errors.As(err, &outside):
+		next = "see the query with `headway render " + outside.Table + "`"
+	case errors.As(err, &align):
+		return nil
 	}
-	return nil
+	if next == "" {
+		return nil
+	}
+	return &next
+}
+
+// withNext is an error with what to do about it, said once.
+func withNext(err error) string {
+	text := err.Error()
+	if next := nextOf(err); next != nil && !strings.Contains(text, *next) {
+		return text + ": " + *next
+	}
+	return text
 }
 
 // StoppedBy is the cause with which a signal ends a context: runs stop cleanly and exit with 128 and the signal's number.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/worker"
 )
 
 // rangeFlags name partitions, both ends inclusive.
@@ -51,28 +52,32 @@ func (inv *invocation) lookWith(c *backfill.Coordinator, o backfill.LookOptions)
 }
 
 // resolve turns the range flags into expected partitions per table, and echoes the half-open interval. A range is read on the axis of the
-// tables named; without a name it is read on the finest one and what it overlaps is meant.
+// tables named; without a name it is read on the finest one and what it overlaps is meant. A range in which nothing is expected of any table
+// is an error: who types one has mistaken a date.
 func (inv *invocation) resolve(c *backfill.Coordinator, sight *backfill.Sight, names []string, r rangeFlags, named bool) (map[string]calendar.Set, error) {
 	out := make(map[string]calendar.Set, len(names))
+	if r.Last < 0 {
+		return nil, &backfill.InputError{What: fmt.Sprintf("--last %d names no partitions", r.Last), Next: "give a number above 0"}
+	}
 	if r.Last > 0 && (r.From != "" || r.To != "") {
 		return nil, &backfill.InputError{What: "--last and --from/--to exclude each other", Next: "give one of them"}
 	}
-	var base calendar.Axis
-	for _, name := range names {
-		axis := c.Tables[name].Axis
-		if axis.Grain != calendar.None && (base.Grain == calendar.None || axis.Grain < base.Grain) {
-			base = axis
-		}
-	}
+	base := finest(c, names)
 	echoed := map[string]bool{}
+	found, asked := 0, ""
 	for _, name := range names {
 		t := c.Tables[name]
 		set := sight.Expected[name]
+		out[name] = set
+		if !t.Partitioned() {
+			continue
+		}
+		bounds := set.Bounds()
 		switch {
 		case r.Last > 0:
 			x := calendar.NewIndex(set)
-			set = set.Within(calendar.Interval{Start: x.Select(x.Len() - r.Last), End: calendar.Horizon})
-		case r.given() && t.Partitioned():
+			bounds = calendar.Interval{Start: x.Select(max(x.Len()-r.Last, 0)), End: set.Bounds().End}
+		case r.given():
 			axis := t.Axis
 			if !named {
 				axis = base
@@ -81,24 +86,50 @@ func (inv *invocation) resolve(c *backfill.Coordinator, sight *backfill.Sight, n
 			if err != nil {
 				return nil, &backfill.InputError{What: fmt.Sprintf("range of %s: %v", name, err)}
 			}
-			iv = axis.Convert(iv, t.Axis)
-			inv.echo(echoed, t.Axis, iv)
-			out[name] = set.Within(iv)
-			continue
+			bounds = axis.Convert(iv, t.Axis)
 		}
-		out[name] = set
-		if t.Partitioned() {
-			inv.echo(echoed, t.Axis, set.Bounds())
-		}
+		out[name] = set.Within(bounds)
+		found += out[name].Count()
+		asked = firstOf(asked, name)
+		inv.echo(echoed, t.Axis, bounds)
+	}
+	if found == 0 && asked != "" && (r.From != "" || r.To != "") {
+		return nil, nothingExpected(c, sight, asked)
 	}
 	return out, nil
+}
+
+// finest is the finest axis of the tables.
+func finest(c *backfill.Coordinator, names []string) calendar.Axis {
+	var base calendar.Axis
+	for _, name := range names {
+		axis := c.Tables[name].Axis
+		if axis.Grain != calendar.None && (base.Grain == calendar.None || axis.Grain < base.Grain) {
+			base = axis
+		}
+	}
+	return base
+}
+
+// nothingExpected says that a range holds no partition of a table, and where its partitions are.
+func nothingExpected(c *backfill.Coordinator, sight *backfill.Sight, name string) error {
+	what := fmt.Sprintf("no partition of %s is expected in that range", name)
+	set := sight.Expected[name]
+	if set.Empty() {
+		return &backfill.InputError{What: what + ", nor in any other: its calendar names none that is due", Next: "look at the calendar in the project file, and at `headway observe`"}
+	}
+	bounds := set.Bounds()
+	return &backfill.InputError{
+		What: fmt.Sprintf("%s: its calendar names %s from %s to %s that are due", what, count(set.Count(), "partition"), c.ID(name, bounds.Start), c.ID(name, bounds.End-1)),
+		Next: "see `headway status " + name + "`",
+	}
 }
 
 // echo tells the resolved interval, once for each axis and interval.
 func (inv *invocation) echo(told map[string]bool, axis calendar.Axis, iv calendar.Interval) {
 	line := fmt.Sprintf("range: [%s, %s) by %s", openID(axis, iv.Start), openID(axis, iv.End), axis.Grain)
 	if iv.Empty() {
-		line = "range: nothing is expected there"
+		line = "range: nothing is expected yet"
 	}
 	if !told[line] {
 		told[line] = true
@@ -111,4 +142,17 @@ func openID(axis calendar.Axis, p calendar.Partition) string {
 		return "…"
 	}
 	return axis.ID(p)
+}
+
+// openTable opens the project to change what is known of one of its tables.
+func (inv *invocation) openTable(name string) (*backfill.Coordinator, *worker.Table, error) {
+	c, err := inv.open(false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := c.Names([]string{name}); err != nil {
+		inv.close(c)
+		return nil, nil, err
+	}
+	return c, c.Tables[name], nil
 }

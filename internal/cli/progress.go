@@ -3,6 +3,9 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -16,34 +19,77 @@ import (
 // lineEvery is how often progress is told where stderr is not a terminal.
 const lineEvery = 10 * time.Second
 
-// A progress tells how far a run is: a bar on a terminal, a line now and then elsewhere, events as JSON lines on stdout with -o jsonl.
-// Its methods are called from one goroutine.
+// A progress tells how far a run is: a bar on a terminal, a line every ten seconds elsewhere, events as JSON lines on stdout with -o jsonl.
+// start, event and stop are called from one goroutine; the lines come from another, which ends with stop.
 type progress struct {
-	inv   *invocation
-	c     *backfill.Coordinator
-	bars  *mpb.Progress
-	bar   *mpb.Bar
-	began time.Time
-	last  time.Time
+	inv  *invocation
+	c    *backfill.Coordinator
+	bars *mpb.Progress
+	bar  *mpb.Bar
+
+	quit, done chan struct{} // nil where no lines are told
+
+	mu           sync.Mutex // guards what follows
+	began        time.Time
+	ended, total int
+	tables       map[string]int // chunks under way by table
 }
 
 func (inv *invocation) newProgress(c *backfill.Coordinator) *progress {
-	return &progress{inv: inv, c: c}
+	return &progress{inv: inv, c: c, tables: map[string]int{}}
 }
 
 // start names the run and begins to draw.
 func (p *progress) start(id ledger.RunID, total int) {
-	p.began = p.inv.Now()
-	p.last = p.began
-	p.inv.say("run %s: %s, state %s", id, count(total, "partition"), p.c.Ledger.URL())
-	if p.inv.flags.Quiet || total == 0 || !p.inv.Terminal(p.inv.Stderr) {
+	p.began, p.total = p.inv.Now(), total
+	if total == 0 {
 		return
 	}
-	p.bars = mpb.New(mpb.WithOutput(p.inv.Stderr), mpb.WithWidth(50))
-	p.bar = p.bars.AddBar(int64(total),
-		mpb.PrependDecorators(decor.CountersNoUnit("%d/%d partitions ")),
-		mpb.AppendDecorators(decor.Percentage(), decor.AverageSpeed(0, "  %.0f/s"), decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)),
-	)
+	p.inv.say("run %s: %s, state %s", id, count(total, "partition"), p.c.Ledger.URL())
+	switch {
+	case p.inv.flags.Quiet:
+	case p.inv.Terminal(p.inv.Stderr):
+		p.bars = mpb.New(mpb.WithOutput(p.inv.Stderr), mpb.WithWidth(50))
+		p.bar = p.bars.AddBar(int64(total),
+			mpb.PrependDecorators(decor.CountersNoUnit("%d/%d partitions ")),
+			mpb.AppendDecorators(decor.Percentage(), decor.AverageSpeed(0, "  %.0f/s"), decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)),
+		)
+	default:
+		p.quit, p.done = make(chan struct{}), make(chan struct{})
+		go p.lines()
+	}
+}
+
+// lines tells how far the run is every ten seconds, also while one chunk takes longer than that.
+func (p *progress) lines() {
+	defer close(p.done)
+	tick := time.NewTicker(lineEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.quit:
+			return
+		case <-tick.C:
+			p.inv.say("%s", p.text())
+		}
+	}
+}
+
+// text is one line about how far the run is.
+func (p *progress) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	took := p.inv.Now().Sub(p.began)
+	line := fmt.Sprintf("%s of %s after %s", thousands(p.ended), count(p.total, "partition"), took.Round(time.Second))
+	if rate := float64(p.ended) / took.Seconds(); p.ended > 0 && took > 0 {
+		left := time.Duration(float64(p.total-p.ended) / rate * float64(time.Second)).Round(time.Second)
+		line += fmt.Sprintf(", %.3g/s, about %s left", rate, left)
+	}
+	names := slices.Sorted(maps.Keys(p.tables))
+	if len(names) > 0 {
+		line += "; at " + abbreviated(names, 3)
+	}
+	return line
 }
 
 // event takes in what happened.
@@ -51,19 +97,22 @@ func (p *progress) event(seq int, e run.Event, r *run.Run) {
 	if p.inv.flags.Output == "jsonl" {
 		p.line(seq, e, r)
 	}
-	ended, total := r.Progress()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended, p.total = r.Progress()
 	if p.bar != nil {
-		p.bar.SetCurrent(int64(ended))
-		return
+		p.bar.SetCurrent(int64(p.ended))
 	}
-	now := p.inv.Now()
-	if e.Kind != run.Finished || now.Sub(p.last) < lineEvery {
-		return
+	switch e.Kind {
+	case run.Started:
+		c, _, _, _ := r.Chunk(e.Chunk)
+		p.tables[c.Table]++
+	case run.Finished:
+		c, _, _, _ := r.Chunk(e.Chunk)
+		if p.tables[c.Table]--; p.tables[c.Table] <= 0 {
+			delete(p.tables, c.Table)
+		}
 	}
-	p.last = now
-	rate := float64(ended) / now.Sub(p.began).Seconds()
-	left := time.Duration(float64(total-ended) / rate * float64(time.Second)).Round(time.Second)
-	p.inv.say("%s of %s partitions, %.0f/s, about %s left", thousands(ended), thousands(total), rate, left)
 }
 
 // line writes one event as JSON.
@@ -106,5 +155,9 @@ func (p *progress) stop() {
 	if p.bar != nil {
 		p.bar.Abort(false)
 		p.bars.Wait()
+	}
+	if p.quit != nil {
+		close(p.quit)
+		<-p.done
 	}
 }

@@ -37,6 +37,7 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Stderr:   os.Stderr,
 		Dir:      dir,
 		Version:  version,
+		Config:   configFiles(),
 		Terminal: terminalOf,
 		Signal:   signal,
 	}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/headway-data/headway/internal/backfill"
+)
+
+// laterCommands are the commands of the contract that this version does not have. They are no part of the help, and say so when called.
+type laterCommands struct {
+	Exec   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Wrap a command of your own."`
+	Stop   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Stop a run."`
+	Pause  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Pause a run."`
+	Resume laterCmd `cmd:"" hidden:"" passthrough:"" help:"Resume a run."`
+	Retry  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Do again what a run left."`
+	Hold   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Keep a table from being written."`
+	Unhold laterCmd `cmd:"" hidden:"" passthrough:"" help:"Release a hold."`
+	Adopt  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Give a running process a lease."`
+	Lease  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Break a lease."`
+	Fence  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether a token may still write."`
+	Gate   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether work may pass."`
+	Verify laterCmd `cmd:"" hidden:"" passthrough:"" help:"Find writes behind Headway's back."`
+	Undo   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Put back what a run replaced."`
+	Copy   laterCmd `cmd:"" name:"state" hidden:"" passthrough:"" help:"Copy, move or compact the state."`
+	Serve  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Serve the API and the page."`
+	Worker laterCmd `cmd:"" hidden:"" passthrough:"" help:"Take steps from a server."`
+}
+
+type laterCmd struct {
+	Rest []string `arg:"" optional:"" passthrough:""`
+}
+
+// instead says what does the work of a command until it is there.
+var instead = map[string]string{
+	"exec":   "give the table a `command` in the project file and use `headway run`",
+	"stop":   "interrupt the run's process (Ctrl-C, or TERM to the pid that `headway ps` shows): it stops cleanly, and `headway run` does the rest",
+	"pause":  "interrupt the run's process: the next `headway run` does exactly what is left",
+	"resume": "use `headway run`: it does exactly what is left",
+	"retry":  "use `headway run`, or `headway run --reprocess failed,quarantined`",
+	"gate":   "use `headway status --exit-code` and `headway check`",
+	"verify": "use `headway check`, or `headway mark --as stale` for what must be computed again",
+	"undo":   "put the sources back and use `headway run`",
+	"state":  "copy the state's file while nothing runs",
+}
+
+// Run says that the command is not there.
+func (laterCmd) Run(k *kong.Context) error {
+	name := k.Selected().Name
+	next := "see docs/cli.md, \"Not there yet\""
+	if other, ok := instead[name]; ok {
+		next = other
+	}
+	return &backfill.InputError{What: fmt.Sprintf("this version of Headway does not have the command %q", name), Next: next}
+}
+
+// laterFlags are the flags of the contract for run that this version does not have. What they ask for by default is what it does.
+type laterFlags struct {
+	OnConflict     string        `hidden:"" json:"-"`
+	WaitTimeout    time.Duration `hidden:"" json:"-"`
+	Expect         []string      `hidden:"" json:"-"`
+	Detach         bool          `hidden:"" json:"-"`
+	AllowDowngrade bool          `hidden:"" json:"-"`
+	Override       bool          `hidden:"" json:"-"`
+	Twice          bool          `hidden:"" json:"-"`
+}
+
+// refuse names a flag that was given and is not there: a run that leaves out what it was asked for must not look as if it had done it.
+func (f laterFlags) refuse() error {
+	flag, next := "", "leave it away; see docs/cli.md, \"Not there yet\""
+	switch {
+	case f.OnConflict != "" && f.OnConflict != "fail":
+		flag, next = "--on-conflict "+f.OnConflict, "leave it away: on a conflict a run fails, and can be tried again"
+	case f.WaitTimeout != 0:
+		flag = "--wait-timeout"
+	case len(f.Expect) > 0:
+		flag, next = "--expect", "write a check with a `min` in the project file, or look at `headway check`"
+	case f.Detach:
+		flag, next = "--detach", "start it in the background with your shell"
+	case f.AllowDowngrade:
+		flag, next = "--allow-downgrade", "make the older code the table's head: `headway code promote TABLE --reason …`"
+	case f.Override:
+		flag = "--override"
+	case f.Twice:
+		flag = "--twice"
+	default:
+		return nil
+	}
+	return &backfill.InputError{What: "this version of Headway does not have run " + flag, Next: next}
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"Command."`
+}
+
+// Run is never reached: Main turns `help X` into `X --help`, which prints and ends.
+func (helpCmd) Run() error { return nil }
+
+// commandNames are the commands that a line may name, from the definition itself.
+var commandNames = namesOf(reflect.TypeFor[commands]())
+
+func namesOf(t reflect.Type) map[string]bool {
+	out := map[string]bool{}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		if _, ok := field.Tag.Lookup("cmd"); ok && field.Tag.Get("hidden") == "" {
+			out[strings.ToLower(field.Name)] = true
+		}
+	}
+	return out
+}
