@@ -58,6 +58,9 @@ func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (*
 	if x.ended {
 		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrLost)
 	}
+	if x.req.Hold() {
+		return nil, fmt.Errorf("lease %s is a hold: nothing is written under it", req.Lease)
+	}
 	if a, err := l.attempt(req.ID); err == nil {
 		out := a.right()
 		return &out, nil
@@ -290,8 +293,8 @@ func (l *Ledger) Fail(ctx context.Context, f ledger.Failure) (history.Seq, error
 	if state == ledger.AttemptQuarantined {
 		a.rec.Quarantined = a.rec.Set
 	}
-	a.finish(seq, f.At, f.Reason)
-	a.rec.State = state
+	a.finish(seq, f.At, "")
+	a.rec.State, a.rec.Reason = state, f.Reason
 	return seq, nil
 }
 

@@ -20,9 +20,14 @@ func (h *harness) Open(*testing.T) ledger.Ledger {
 	return h.l
 }
 
-func TestConformance(t *testing.T) {
-	ledgertest.Run(t, func(*testing.T) ledgertest.Harness {
-		w := ledgertest.NewWorld()
-		return &harness{w, mem.New(mem.Options{ID: "ledger-1", Now: w.Now, Machine: w.Machine()})}
-	})
+func newHarness(*testing.T) ledgertest.Harness {
+	w := ledgertest.NewWorld()
+	return &harness{w, mem.New(mem.Options{ID: "ledger-1", Now: w.Now, Machine: w.Machine()})}
+}
+
+func TestConformance(t *testing.T) { ledgertest.Run(t, newHarness) }
+
+// The model against another of itself: it must be a function of what it is told.
+func TestModel(t *testing.T) {
+	ledgertest.Model(t, newHarness)
 }

@@ -144,7 +144,9 @@ func (l *Ledger) Metrics(ctx context.Context, key string, set calendar.Set) ([]l
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b ledger.Metric) int { return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Check, b.Check)) })
+	slices.SortFunc(out, func(a, b ledger.Metric) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Check, b.Check))
+	})
 	return out, nil
 }
 

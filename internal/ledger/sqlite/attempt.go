@@ -94,6 +94,8 @@ func (t *tx) start(req ledger.AttemptRequest) (*ledger.Attempt, error) {
 		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrNotFound)
 	case x.ended:
 		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrLost)
+	case x.run == "":
+		return nil, fmt.Errorf("lease %s is a hold: nothing is written under it", req.Lease)
 	}
 	tab, refusal := t.startable(req, x.id, x.run)
 	if refusal == nil {

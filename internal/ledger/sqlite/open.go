@@ -76,7 +76,11 @@ func (l *Ledger) dsn(how access) string {
 	q.Set("_txlock", "immediate")
 	switch how {
 	case writing:
-		for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-32768)"} {
+		sync := "synchronous(FULL)"
+		if l.opts.careless {
+			sync = "synchronous(OFF)"
+		}
+		for _, p := range []string{"journal_mode(WAL)", sync, "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-32768)"} {
 			q.Add("_pragma", p)
 		}
 	case reading:

@@ -29,6 +29,8 @@ type Options struct {
 	BusyWait time.Duration
 	// Fault is asked before ("before") and after ("after") every commit in tests; an error from it takes the commit's place.
 	Fault func(when string) error
+
+	careless bool // for tests that are about answers, not about power cuts: commits do not wait for the disk
 }
 
 const defaultBusyWait = 30 * time.Second

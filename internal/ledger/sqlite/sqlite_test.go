@@ -9,17 +9,20 @@ import (
 )
 
 type harness struct {
-	world *ledgertest.World
-	path  string
+	world    *ledgertest.World
+	path     string
+	careless bool
 }
 
 func newHarness(t *testing.T) *harness {
-	return &harness{ledgertest.NewWorld(), filepath.Join(t.TempDir(), ".headway", "state.db")}
+	return &harness{world: ledgertest.NewWorld(), path: filepath.Join(t.TempDir(), ".headway", "state.db")}
 }
 
 func (h *harness) World() *ledgertest.World { return h.world }
 
-func (h *harness) options() Options { return Options{Now: h.world.Now, Machine: h.world.Machine()} }
+func (h *harness) options() Options {
+	return Options{Now: h.world.Now, Machine: h.world.Machine(), careless: h.careless}
+}
 
 func (h *harness) Open(t *testing.T) ledger.Ledger {
 	t.Helper()
@@ -37,4 +40,12 @@ func (h *harness) Open(t *testing.T) ledger.Ledger {
 
 func TestConformance(t *testing.T) {
 	ledgertest.Run(t, func(t *testing.T) ledgertest.Harness { return newHarness(t) })
+}
+
+func TestModel(t *testing.T) {
+	ledgertest.Model(t, func(t *testing.T) ledgertest.Harness {
+		h := newHarness(t)
+		h.careless = true
+		return h
+	})
 }
