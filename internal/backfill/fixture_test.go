@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
-	"github.com/headway-data/headway/internal/ledger/lite"
+	"github.com/headway-data/headway/internal/ledger/sqlite"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/warehouse/duckdb"
@@ -27,16 +28,16 @@ import (
 
 // openLedger opens the state of a test: the one place that knows which driver it is.
 func openLedger(ctx context.Context, path string, m ledger.Machine, now func() time.Time) (ledger.Ledger, error) {
-	return lite.Open(ctx, path, lite.Options{Machine: m, Now: now})
+	return sqlite.Open(ctx, path, sqlite.Options{Machine: m, Now: now})
 }
 
 // A site is a project folder with its state and its warehouse, and the machine that its processes run on. A site is opened again and
 // again, each time by another process of that machine, whose only live process is the last.
 type site struct {
 	dir    string
-	pid    int
-	ids    int
-	ticks  time.Duration
+	pid    atomic.Int64
+	ids    atomic.Int64
+	ticks  atomic.Int64
 	faults *faults // nil: none
 	seen   *seen   // what went through, over all processes
 }
@@ -47,25 +48,23 @@ func newSite(dir string) *site { return &site{dir: dir, seen: newSeen()} }
 var epoch = time.Date(2024, 4, 2, 6, 0, 0, 0, time.UTC)
 
 func (s *site) now() time.Time {
-	s.ticks += time.Millisecond
-	return epoch.Add(s.ticks)
+	return epoch.Add(time.Duration(s.ticks.Add(int64(time.Millisecond))))
 }
 
 func (s *site) holder() ledger.Holder {
-	return ledger.Holder{Host: "here", Boot: "boot", PID: s.pid, Start: 1, User: "tester"}
+	return ledger.Holder{Host: "here", Boot: "boot", PID: int(s.pid.Load()), Start: 1, User: "tester"}
 }
 
-func (s *site) alive(h ledger.Holder) bool { return h.PID == s.pid }
+func (s *site) alive(h ledger.Holder) bool { return h.PID == int(s.pid.Load()) }
 
 // environment is that of one process; opening the next one is the death of the one before.
 func (s *site) environment() backfill.Environment {
-	s.pid++
-	machine := ledger.Machine{Host: "here", Boot: "boot", Clock: func() time.Duration { return time.Hour + s.ticks }, Alive: s.alive}
+	s.pid.Add(1)
+	machine := ledger.Machine{Host: "here", Boot: "boot", Clock: func() time.Duration { return time.Hour + time.Duration(s.ticks.Load()) }, Alive: s.alive}
 	return backfill.Environment{
 		Now: s.now,
 		NewID: func(prefix string) string {
-			s.ids++
-			return fmt.Sprintf("%s-%06d", prefix, s.ids)
+			return fmt.Sprintf("%s-%06d", prefix, s.ids.Add(1))
 		},
 		Lookup: os.LookupEnv,
 		Random: func() float64 { return 0 },
@@ -231,7 +230,11 @@ func (s *site) copyTo(t testing.TB, dir string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{dir: dir, pid: s.pid, ids: s.ids, ticks: s.ticks, seen: newSeen()}
+	out := newSite(dir)
+	out.pid.Store(s.pid.Load())
+	out.ids.Store(s.ids.Load())
+	out.ticks.Store(s.ticks.Load())
+	return out
 }
 
 // A standing is everything that stands in a site, without what differs between two ways to the same end: ids, tokens, clocks.

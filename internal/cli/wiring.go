@@ -13,7 +13,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/ledger"
-	"github.com/headway-data/headway/internal/ledger/lite"
+	"github.com/headway-data/headway/internal/ledger/sqlite"
 	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/warehouse/duckdb"
 )
@@ -26,11 +26,11 @@ func NewProcess(dir, version string, signal func() int) *Process {
 			NewID:         newID,
 			Lookup:        lookup,
 			Random:        mathrand.Float64,
-			Holder:        lite.ThisProcess(),
-			Alive:         lite.Alive,
+			Holder:        sqlite.ThisProcess(),
+			Alive:         sqlite.Alive,
 			Log:           Logger(os.Stderr),
 			OpenLedger:    openLedger,
-			OpenWarehouse: openWarehouse,
+			OpenWarehouse: warehouseOpener(patience),
 		},
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
@@ -60,10 +60,22 @@ func openLedger(ctx context.Context, url, dir string, readOnly bool) (ledger.Led
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	return lite.Open(ctx, path, lite.Options{ReadOnly: readOnly})
+	return sqlite.Open(ctx, path, sqlite.Options{ReadOnly: readOnly})
 }
 
-func openWarehouse(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error) {
+// patience is how long a command waits for a database file that another process has open.
+const patience = 30 * time.Second
+
+// WaitForFiles sets how long commands wait for a database file that another process has open.
+func (p *Process) WaitForFiles(d time.Duration) { p.OpenWarehouse = warehouseOpener(d) }
+
+func warehouseOpener(wait time.Duration) func(context.Context, *catalog.Warehouse, string, bool) (warehouse.Warehouse, error) {
+	return func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error) {
+		return openWarehouse(ctx, w, dir, duckdb.Options{OpenWait: wait, ReadOnly: readOnly})
+	}
+}
+
+func openWarehouse(ctx context.Context, w *catalog.Warehouse, dir string, opts duckdb.Options) (warehouse.Warehouse, error) {
 	if w.Type != "duckdb" {
 		return nil, &backfill.InputError{What: fmt.Sprintf("%s: warehouses of type %s cannot be opened by this version", w.Pos, w.Type), Next: "use duckdb"}
 	}
@@ -74,8 +86,7 @@ func openWarehouse(ctx context.Context, w *catalog.Warehouse, dir string, readOn
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	const patience = 30 * time.Second
-	return duckdb.Open(ctx, path, duckdb.Options{OpenWait: patience, ReadOnly: readOnly})
+	return duckdb.Open(ctx, path, opts)
 }
 
 // maxSecret bounds a file that ${file:…} names.

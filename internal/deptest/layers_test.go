@@ -29,7 +29,7 @@ var pureStd = []string{
 var testModules = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine", "github.com/rogpeppe/go-internal"}
 
 // drivers may be imported by the tests of what stands above the contracts.
-var drivers = []string{"internal/ledger/mem", "internal/ledger/lite", "internal/warehouse/duckdb", "internal/dispatch/local"}
+var drivers = []string{"internal/ledger/mem", "internal/ledger/sqlite", "internal/warehouse/duckdb", "internal/dispatch/local"}
 
 // layers names every package of the module and what it may import, innermost first.
 var layers = map[string]layer{
@@ -56,11 +56,6 @@ var layers = map[string]layer{
 	"internal/ledger/mem": {
 		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
 		tests:   []string{"internal/ledger/ledgertest"},
-	},
-	"internal/ledger/lite": {
-		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
-		tests:   []string{"internal/ledger/ledgertest", "internal/ledger/mem"},
-		modules: []string{"modernc.org/sqlite", "github.com/pressly/goose", "golang.org/x/sys"},
 	},
 	"internal/ledger/sqlite": {
 		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
