@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/run"
@@ -35,9 +36,14 @@ func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
 	if err != nil {
 		return fmt.Errorf("look for what earlier runs left: %w", err)
 	}
+	// What is to be settled is fenced though its calendar may have lost it: its writer may still wake up.
+	settles := map[string]calendar.Set{}
+	for _, left := range r.lease.Settle {
+		settles[left.Table] = settles[left.Table].Union(left.Set)
+	}
 	for _, claim := range claims {
 		t := r.Tables[r.Keys[claim.Table]]
-		due := claim.Set.Intersect(r.sight.Expected[t.Name])
+		due := claim.Set.Intersect(r.sight.Expected[t.Name]).Union(settles[claim.Table])
 		if err := t.Warehouse.Raise(ctx, t.Key, due, r.lease.Tokens[t.Key]); err != nil {
 			return fmt.Errorf("fence %s: %w", t.Name, err)
 		}
