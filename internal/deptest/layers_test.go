@@ -50,8 +50,15 @@ var layers = map[string]layer{
 	"internal/warehouse": {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/executor":  {imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse"}},
 
-	"internal/ledger/ledgertest":       {imports: []string{"internal/calendar", "internal/history", "internal/ledger"}, modules: testModules},
-	"internal/warehouse/warehousetest": {imports: []string{"internal/calendar", "internal/history", "internal/warehouse"}, modules: testModules},
+	// A suite holds each driver against the model in memory, where there is one.
+	"internal/ledger/ledgertest": {
+		imports: []string{"internal/calendar", "internal/history", "internal/ledger", "internal/ledger/mem"},
+		modules: testModules,
+	},
+	"internal/warehouse/warehousetest": {
+		imports: []string{"internal/calendar", "internal/history", "internal/warehouse"},
+		modules: testModules,
+	},
 
 	"internal/ledger/mem": {
 		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
@@ -98,7 +105,7 @@ var layers = map[string]layer{
 			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
 			"internal/dispatch", "internal/dispatch/local", "internal/worker",
 		},
-		tests:   append([]string{"internal/league", "examples/nba"}, drivers...),
+		tests:   append([]string{"internal/league", "examples/nba", "github.com/duckdb/duckdb-go"}, drivers...),
 		modules: []string{"golang.org/x/sync"},
 	},
 
