@@ -100,7 +100,10 @@ func (c *Coordinator) bindQuery(ctx context.Context, sight *Sight, t *catalog.Ta
 		if missing := c.unmade(ctx, t); missing != "" {
 			return []Problem{{t.Name, c.Project.At(t.Pos, fmt.Sprintf("the query cannot be bound before %s was made", missing), "run it once, then validate again"), true}}, nil
 		}
-		return []Problem{{t.Name, catalog.Error{Pos: catalog.Pos{File: t.SQL.File}, Msg: "the query cannot be bound: " + err.Error(), Next: "see it with `headway render " + t.Name + "`"}, false}}, nil
+		at, line := query.Place(t.SQL.File, err)
+		return []Problem{{t.Name, catalog.Error{
+			Pos: at, Line: line, Msg: "the query cannot be bound: " + query.Brief(err), Next: "see it with `headway render " + t.Name + "`",
+		}, false}}, nil
 	}
 	var out []Problem
 	if t.Column != "" && !hasColumn(binding.Columns, t.Column) {

@@ -42,7 +42,10 @@ func (e *Executor) Produce(ctx context.Context, t executor.Task) (*warehouse.Sta
 	}
 	stage, err := e.warehouse.Stage(ctx, warehouse.StageRequest{Target: t.Target, Set: t.Set, Query: text, Attempt: t.Attempt})
 	if err != nil {
-		return nil, nil, fmt.Errorf("compute %s: %w", t.Table.Name, err)
+		if at, _ := Place(t.Table.SQL.File, err); at.Line > 0 {
+			return nil, nil, fmt.Errorf("%s: %w", at, err)
+		}
+		return nil, nil, err //nolint:wrapcheck // it says itself what was computed
 	}
 	return stage, nil, nil
 }
