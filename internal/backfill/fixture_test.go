@@ -431,6 +431,7 @@ warehouses:
 defaults: {partition: {column: day, grain: day, calendar: days, start: 2024-03-01}}
 calendars:
   days: {file: days.csv, column: day}
+  months: {file: months.csv, column: month}
 periods:
   half: [{from: 2024-03-01, to: 2024-03-15}, {from: 2024-03-16, to: 2024-04-30}]
 sources:
@@ -456,7 +457,7 @@ tables:
       - daily
       - running: {window: {days: [-15, -15]}}
   monthly:
-    partition: {column: month, grain: month, calendar: {every: month}, start: 2024-03}
+    partition: {column: month, grain: month, calendar: months, start: 2024-03}
     inputs: [rolling: {window: same}]
   season:
     inputs: [daily: {window: {since: half, through: 0}}]
@@ -524,6 +525,7 @@ func newProof(t testing.TB, dir string) *site {
 	s.write(t, proofSQL)
 	s.write(t, map[string]string{
 		"headway.yaml":      proofYAML,
+		"months.csv":        "month\n2024-03\n",
 		"days.csv":          "day\n" + strings.Join(days, "\n") + "\n",
 		"data/orders_a.csv": orders(days[:15], func(i, k int) int { return 10*i + k }),
 		"data/orders_b.csv": orders(days[15:], func(i, k int) int { return 7*i + k }),
