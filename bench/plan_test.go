@@ -17,36 +17,36 @@ import (
 const (
 	planTables = 1000
 	planDays   = 3650
+	planEdges  = 2472
 	planRoots  = 10
 )
 
-// planCatalog draws 1,000 tables in layers, of which the first hundred are sources; the others read one to four earlier ones, the same
-// day or up to 29 days back: 2,472 edges or about.
-func planCatalog(rng *rand.Rand) (*catalog.Graph, int) {
-	var tables []*catalog.Table
-	edges := 0
-	for i := range planTables {
-		t := &catalog.Table{Name: fmt.Sprintf("t%03d", i), Axis: calendar.Axis{Grain: calendar.Day}}
+// planCatalog draws 1,000 tables in layers, of which the first hundred are sources; the others read at least one of the two hundred before
+// them, the same day or up to 29 days back.
+func planCatalog(rng *rand.Rand) *catalog.Graph {
+	tables := make([]*catalog.Table, planTables)
+	for i := range tables {
+		tables[i] = &catalog.Table{Name: fmt.Sprintf("t%03d", i), Axis: calendar.Axis{Grain: calendar.Day}}
 		if i < planTables/10 {
-			t.Source = &catalog.Source{}
-		} else {
-			for k := range 1 + rng.Intn(4) + rng.Intn(2)*rng.Intn(2) {
-				window := catalog.Window{Kind: catalog.Same}
-				if k > 0 {
-					window = catalog.Window{Kind: catalog.Offset, Unit: calendar.Day, From: -1 - rng.Intn(28), To: -rng.Intn(2)}
-				}
-				read := tables[max(0, i-1-rng.Intn(planTables/5))]
-				t.Inputs = append(t.Inputs, &catalog.Input{Table: read.Name, Windows: []catalog.Window{window}, Complete: 1, Restates: true})
-				edges++
-			}
+			tables[i].Source = &catalog.Source{}
 		}
-		tables = append(tables, t)
+	}
+	for edge := range planEdges {
+		i := planTables/10 + edge
+		window := catalog.Window{Kind: catalog.Same}
+		if i >= planTables {
+			i = planTables/10 + rng.Intn(planTables*9/10)
+			window = catalog.Window{Kind: catalog.Offset, Unit: calendar.Day, From: -1 - rng.Intn(28), To: -rng.Intn(2)}
+		}
+		read := tables[max(0, i-1-rng.Intn(planTables/5))]
+		in := &catalog.Input{Table: read.Name, Windows: []catalog.Window{window}, Complete: 1, Restates: true}
+		tables[i].Inputs = append(tables[i].Inputs, in)
 	}
 	g, err := catalog.NewGraph(&catalog.Project{Tables: tables})
 	if err != nil {
 		panic(err)
 	}
-	return g, edges
+	return g
 }
 
 // planInputs is a ledger's reading after planDays days. With shared, a backfill wrote each table at once; without, a run of every day saw
@@ -102,12 +102,11 @@ func BenchmarkPlan(b *testing.B) {
 		shared bool
 	}{{"shared", true}, {"single", false}} {
 		rng := rand.New(rand.NewSource(1))
-		g, edges := planCatalog(rng)
+		g := planCatalog(rng)
 		in := planInputs(g, rng, shape.shared)
 		b.Run(shape.name+"/whole", func(b *testing.B) {
 			var p *plan.Plan
 			least(b, func() { p = mustPlan(b, plan.NewWorld(in)) })
-			b.ReportMetric(float64(edges), "edges")
 			b.ReportMetric(float64(len(p.Steps)), "steps")
 			b.ReportMetric(float64(p.Partitions()), "partitions")
 		})

@@ -59,8 +59,8 @@ func (d *draft) addCause(n *node, causes []Cause, kind CauseKind, set calendar.S
 		}
 	case CauseUpstream:
 		for _, e := range n.inputs {
-			if e.in.Restates {
-				c.Because = appendRefs(c.Because, e.read, e.windows(first).Intersect(d.tables[e.read.id].written), maxBecause)
+			if written := d.tables[e.read.id].written; e.in.Restates && !written.Empty() && len(c.Because) < maxBecause {
+				c.Because = appendRefs(c.Because, e.read, e.windows(first).Intersect(written), maxBecause)
 			}
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Ten times rapid's own number of random catalogs: most of them are dull. The command line overrides it.
+// Five times rapid's own number of random catalogs: most of them are dull. The command line overrides it.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.checks", "1000"); err != nil {
+	if err := flag.Set("rapid.checks", "500"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}

@@ -243,14 +243,29 @@ func (d *draft) work(j *Judgement) calendar.Set {
 // touched are the partitions of the set that the steps so far may make stale: made, because a step may change what they read, and
 // loose, because what they read may go stale without a step that mends it. What never goes stale by its inputs is in neither.
 func (d *draft) touched(n *node, set calendar.Set) (made, loose calendar.Set) {
-	made = d.reached(n, set, func(e *edge) calendar.Set {
-		if !e.in.Restates {
-			return calendar.Set{}
-		}
-		return d.tables[e.read.id].written
-	})
+	if d.follows(n) {
+		made = meet(n.judged.NotReady, set)
+	} else {
+		made = d.reached(n, set, func(e *edge) calendar.Set {
+			if !e.in.Restates {
+				return calendar.Set{}
+			}
+			return d.tables[e.read.id].written
+		})
+	}
 	loose = d.reached(n, set, func(e *edge) calendar.Set { return d.tables[e.read.id].shaken })
 	return cut(made, n.judged.Settled), cut(loose, n.judged.Settled)
+}
+
+// follows reports whether the steps write exactly what the table's inputs lack, as in most plans: then what the steps touch is what was
+// not ready, and known.
+func (d *draft) follows(n *node) bool {
+	for _, e := range n.inputs {
+		if !e.in.Restates || e.in.Complete < 1 || e.in.Min > 0 || !alike(d.tables[e.read.id].written, e.read.lacking()) {
+			return false
+		}
+	}
+	return true
 }
 
 // reached is the part of a set of a table whose windows meet what from gives of its inputs.

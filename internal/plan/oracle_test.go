@@ -218,7 +218,9 @@ func TestRunningAPlanLeavesNothingStale(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, step := range again.Steps {
-				if req.Reprocess&All == 0 && !step.Set.Minus(w.Judge(step.Table).NotReady).Empty() {
+				// What the first plan called blocked may have come free: a step that could have shaken what it rests on changed nothing.
+				ready := step.Set.Minus(w.Judge(step.Table).NotReady).Minus(blockedIn(p, step.Table))
+				if req.Reprocess&All == 0 && !ready.Empty() {
 					t.Fatalf("after the run the plan still has %s %v", step.Table, step.Set.Intervals())
 				}
 			}

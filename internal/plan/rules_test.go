@@ -426,19 +426,29 @@ func TestRule21_WhatGoesStaleAndIsNotAskedForIsTold(t *testing.T) {
 	b.table(made("a", input("raw", same)), calendar.Range(0, 3), seg(0, 3, 4, 5))
 	b.table(made("b", input("a", same)), calendar.Range(0, 3), seg(0, 3, 6, 7))
 	b.table(made("c", input("b", same)), calendar.Range(0, 3), seg(0, 3, 8, 9))
-	w := b.world()
-	set := map[string]calendar.Set{"a": calendar.Of(1)}
-	p := mustMake(t, w, Request{Tables: []string{"a", "c"}, Sets: set, Reprocess: All, Explicit: true})
-	wantSet(t, "a", stepOf(p, "a"), calendar.Of(1))
-	p = mustMake(t, w, Request{Tables: []string{"a", "c"}, Sets: map[string]calendar.Set{"a": calendar.Of(1), "c": calendar.Of(2)}, Reprocess: All, Explicit: true})
-	wantSet(t, "c", stepOf(p, "c"), calendar.Of(2))
 	b.in.Versions["a"] = "v2"
-	p = mustMake(t, b.world(), Request{Tables: []string{"a", "c"}})
+	p := mustMake(t, b.world(), Request{Tables: []string{"a", "c"}})
 	wantSet(t, "a", stepOf(p, "a"), calendar.Range(0, 3))
 	wantSet(t, "c blocked", blockedIn(p, "c"), calendar.Range(0, 3))
 	if item := p.Blocked[0].Items[0]; len(item.Missing) != 1 || item.Missing[0].Table != "b" || item.Fix.Argv[2] != "b" {
 		t.Errorf("blocked %+v", item)
 	}
+}
+
+// A step may change what a held table reads: what rests on the held one is told too, though all of it is fresh now.
+func TestRule21_WhatRestsOnAHeldTableIsTold(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 3), seg(0, 3, 0, 3))
+	b.table(made("a", input("raw", same)), calendar.Range(0, 3), seg(0, 3, 4, 5))
+	b.table(made("b", input("a", same)), calendar.Range(0, 3), seg(0, 3, 6, 7))
+	b.table(made("c", input("b", same)), calendar.Range(0, 3), seg(0, 3, 8, 9))
+	b.in.Tables["b"].Held = calendar.Of(1)
+	p := mustMake(t, b.world(), Request{Tables: []string{"a"}, Downstream: true, Reprocess: All, Explicit: true})
+	wantSet(t, "a", stepOf(p, "a"), calendar.Range(0, 3))
+	wantSet(t, "b", stepOf(p, "b"), calendar.Of(0, 2))
+	wantSet(t, "b blocked", blockedIn(p, "b"), calendar.Of(1))
+	wantSet(t, "c", stepOf(p, "c"), calendar.Of(0, 2))
+	wantSet(t, "c blocked", blockedIn(p, "c"), calendar.Of(1))
 }
 
 func TestRule22_StaleMeansAnotherVersionThanTheHead(t *testing.T) {
@@ -592,4 +602,63 @@ func TestReprocessLeavesOutWhatItDoesNotName(t *testing.T) {
 	if _, err := Make(w, Request{Tables: []string{"nothing"}}); err == nil {
 		t.Error("an unknown table is taken")
 	}
+}
+
+// What is not planned has its place in the order too: the last date waits for the first through dates that are only judged again.
+func TestRule20_OrderThroughWhatIsNotPlanned(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 6), seg(0, 6, 0, 3))
+	self := input("a", days(-1, -1))
+	self.Restates = false
+	first := seg(0, 1, 4, 5)
+	first.Stale = true
+	b.table(made("a", input("raw", same), self), calendar.Range(0, 6), first, seg(1, 5, 4, 5))
+	w := b.world()
+	p := mustMake(t, w, Request{})
+	wantSet(t, "plan", stepOf(p, "a"), calendar.Of(0, 5))
+	waves, err := Chunks(w, p.Steps...)
+	if err != nil || len(waves) != 2 {
+		t.Fatalf("%v, %v", waves, err)
+	}
+	wantSet(t, "first", waves[0][0].Set, calendar.Of(0))
+	wantSet(t, "last", waves[1][0].Set, calendar.Of(5))
+}
+
+// A table that only a check names comes first, in a loop too.
+func TestRule20_ChecksCountForOrder(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 2), seg(0, 2, 0, 3))
+	a := made("a", input("raw", same))
+	a.Checks = []*catalog.Check{{Kind: catalog.CheckRelationship, To: "b", Columns: []string{"id"}}}
+	b.table(a, calendar.Range(0, 2))
+	b.table(made("b", input("a", days(-1, -1))), calendar.Range(0, 2))
+	w := b.world()
+	waves, err := Chunks(w, mustMake(t, w, Request{}).Steps...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Chunk
+	for _, wave := range waves {
+		got = append(got, wave...)
+	}
+	want := []Chunk{{"b", calendar.Of(0)}, {"a", calendar.Of(0)}, {"b", calendar.Of(1)}, {"a", calendar.Of(1)}}
+	if !slices.EqualFunc(got, want, func(a, b Chunk) bool { return a.Table == b.Table && a.Set.Equal(b.Set) }) {
+		t.Errorf("chunks %v", got)
+	}
+}
+
+// A partition that failed shows as failed while nothing has changed since; after that it can simply be made.
+func TestRule15_FailedUntilSomethingChanges(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 2), seg(0, 1, 0, 9), seg(1, 2, 0, 3))
+	b.table(made("a", input("raw", same)), calendar.Range(0, 2))
+	b.in.Tables["a"].Verdicts = []history.Verdict{{Interval: calendar.Interval{Start: 0, End: 2}, Outcome: history.Failed, ReadSeq: 5, Version: "v1"}}
+	w := b.world()
+	if s := w.State("a", 0); s != StateMissing {
+		t.Errorf("state %s after its input changed", s)
+	}
+	if s := w.State("a", 1); s != StateFailed {
+		t.Errorf("state %s", s)
+	}
+	wantSet(t, "plan", stepOf(mustMake(t, w, Request{}), "a"), calendar.Range(0, 2))
 }

@@ -68,6 +68,7 @@ type node struct {
 	bootstrap calendar.Set
 	inputs    []*edge
 	readers   []*edge
+	fan       int // how many readers
 	// watched are tables that only the checks of this one read: they come first, and their changes alter its verdicts.
 	watched  []*edge
 	watchers []*node
@@ -161,7 +162,7 @@ func (w *World) connect(count int) {
 				e.spans = append(e.spans, newSpan(&in.Windows[k], n, read, w.period(in.Windows[k].Within)))
 			}
 			ins = append(ins, e)
-			read.readers = append(read.readers, e)
+			read.fan++
 		}
 		n.inputs = ins[from:len(ins):len(ins)]
 		if len(n.table.Checks) > 0 {
@@ -169,6 +170,17 @@ func (w *World) connect(count int) {
 		}
 		n.bootstrap = w.bootstrap(n)
 		n.redefined = w.redefinitions(n)
+	}
+	readers := make([]*edge, 0, len(edges))
+	for i := range w.nodes {
+		n := &w.nodes[i]
+		from := len(readers)
+		readers = readers[:from+n.fan]
+		n.readers = readers[from : from : from+n.fan]
+	}
+	for i := range edges {
+		e := &edges[i]
+		e.read.readers = append(e.read.readers, e)
 	}
 }
 
