@@ -183,9 +183,9 @@ func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	if out.published.Empty() {
 		return out, w.quarantine(ctx, t, a, out)
 	}
-	known, err := w.Ledger.Contents(ctx, t.Key, out.published)
+	known, err := w.known(ctx, t, j, out.published)
 	if err != nil {
-		return outcome{}, fmt.Errorf("read what is known of %s: %w", t.Name, err)
+		return outcome{}, err
 	}
 	intent := w.intent(t, a, j, stage.Contents, out)
 	if err := w.Ledger.Intend(ctx, intent); err != nil {
@@ -204,6 +204,18 @@ func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	}
 	out.unchanged = unchanged(out.published, done.Replaced, done.Inserted, known)
 	return out, w.record(ctx, t, a, out)
+}
+
+// known is what the ledger holds of what stands in a set.
+func (w *Worker) known(ctx context.Context, t *Table, j judged, set calendar.Set) ([]ledger.Content, error) {
+	if !j.standing {
+		return nil, nil
+	}
+	known, err := w.Ledger.Contents(ctx, t.Key, set)
+	if err != nil {
+		return nil, fmt.Errorf("read what is known of %s: %w", t.Name, err)
+	}
+	return known, nil
 }
 
 // recordTries is how often the record of what the warehouse has committed is tried: it can be repeated, and must not be lost.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -20,6 +21,9 @@ type View struct {
 	names  map[string]string // table name by key
 	tables map[string]*history.Table
 	own    map[string]calendar.Set // by key: what the asking run itself has reserved, which it does not wait for
+
+	asked  atomic.Int64 // how often anybody has asked
+	served int64        // of these, the first so many were asked before the reading that the world is of; under mu
 }
 
 // Own tells the view what the asking run has reserved itself.
@@ -46,10 +50,16 @@ func NewView(w *plan.World, l ledger.Ledger, names map[string]string) *View {
 
 // With gives fn the world, up to date, while no one else has it.
 func (v *View) With(ctx context.Context, fn func(w *plan.World) error) error {
+	number := v.asked.Add(1)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err := v.refresh(ctx); err != nil {
-		return err
+	// While one reads, others come to wait. The first of them reads for all that wait by then: its reading is younger than their questions.
+	if v.served < number {
+		asked := v.asked.Load()
+		if err := v.refresh(ctx); err != nil {
+			return err
+		}
+		v.served = asked
 	}
 	return fn(v.world)
 }

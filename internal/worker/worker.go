@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sort"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -60,6 +61,8 @@ type judged struct {
 	at      time.Time
 	short   []ledger.ShortSet
 	reach   map[string]calendar.Interval // by input name
+	// standing: the ledger has a history of some of set. Without one it knows of no rows there, and need not be asked.
+	standing bool
 }
 
 // Do carries out one chunk: what is fresh by now is skipped, what cannot be computed is blocked, the rest is attempted. It accounts for
@@ -180,6 +183,7 @@ func (w *Worker) judge(ctx context.Context, t *Table, set calendar.Set) (judged,
 		}
 		out.set = rest.Minus(out.blocked)
 		out.seq, out.at = world.Seq, w.Now()
+		out.standing = stands(world.Tables[t.Name], out.set)
 		if p, ok := out.blocked.First(); ok {
 			out.cause, out.why = blockedWhy(world, t, j, p)
 		}
@@ -198,6 +202,24 @@ func (w *Worker) judge(ctx context.Context, t *Table, set calendar.Set) (judged,
 		return nil
 	})
 	return out, err
+}
+
+// stands reports whether a history speaks of a partition of the set.
+func stands(h *history.Table, set calendar.Set) bool {
+	if h == nil || set.Empty() {
+		return false
+	}
+	over := set.Bounds()
+	first := sort.Search(len(h.Segments), func(i int) bool { return h.Segments[i].End > over.Start })
+	for _, s := range h.Segments[first:] {
+		if s.Start >= over.End {
+			break
+		}
+		if !set.Within(s.Interval).Empty() {
+			return true
+		}
+	}
+	return false
 }
 
 // blockedWhy is one line about the first blocked partition.
