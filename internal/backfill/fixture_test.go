@@ -31,6 +31,17 @@ func openLedger(ctx context.Context, path string, m ledger.Machine, now func() t
 	return sqlite.Open(ctx, path, sqlite.Options{Machine: m, Now: now})
 }
 
+// A tb is what testing.T and rapid.T have in common.
+type tb interface {
+	Helper()
+	Cleanup(fn func())
+	Context() context.Context
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // A site is a project folder with its state and its warehouse, and the machine that its processes run on. A site is opened again and
 // again, each time by another process of that machine, whose only live process is the last.
 type site struct {
@@ -125,7 +136,7 @@ func (s *site) run(ctx context.Context, req plan.Request, opts backfill.RunOptio
 const maxRounds = 6
 
 // settle runs until nothing is left to do.
-func (s *site) settle(t testing.TB) {
+func (s *site) settle(t tb) {
 	t.Helper()
 	for range maxRounds {
 		report, planned, err := s.run(t.Context(), plan.Request{}, backfill.RunOptions{})
@@ -177,7 +188,7 @@ func folder(t testing.TB) string {
 }
 
 // write makes files of the site. A file that is there is replaced by a new one, so that its cheap version differs.
-func (s *site) write(t testing.TB, files map[string]string) {
+func (s *site) write(t tb, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
 		path := filepath.Join(s.dir, name)
@@ -194,7 +205,7 @@ func (s *site) write(t testing.TB, files map[string]string) {
 }
 
 // edit replaces text that a file must hold.
-func (s *site) edit(t testing.TB, name, old, text string) {
+func (s *site) edit(t tb, name, old, text string) {
 	t.Helper()
 	was, err := os.ReadFile(filepath.Join(s.dir, name))
 	if err != nil {
@@ -207,7 +218,7 @@ func (s *site) edit(t testing.TB, name, old, text string) {
 }
 
 // copyTo copies a site that nobody has open.
-func (s *site) copyTo(t testing.TB, dir string) *site {
+func (s *site) copyTo(t tb, dir string) *site {
 	t.Helper()
 	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
 		t.Fatal(err)
@@ -246,7 +257,7 @@ type standing struct {
 }
 
 // look reads what stands. A table's rows are looked at by Headway's own fingerprints and compared with what markers and ledger say.
-func (s *site) look(t testing.TB) *standing {
+func (s *site) look(t tb) *standing {
 	t.Helper()
 	faults := s.faults
 	s.faults = nil
@@ -303,7 +314,7 @@ func (s *site) look(t testing.TB) *standing {
 }
 
 // told is what the ledger says of each partition of a table.
-func told(t testing.TB, c *backfill.Coordinator, name string, h *history.Table) map[calendar.Partition]string {
+func told(t tb, c *backfill.Coordinator, name string, h *history.Table) map[calendar.Partition]string {
 	t.Helper()
 	out := map[calendar.Partition]string{}
 	for _, seg := range h.Segments {
@@ -334,7 +345,7 @@ func told(t testing.TB, c *backfill.Coordinator, name string, h *history.Table) 
 }
 
 // database opens the site's file itself, past everything that is tested.
-func (s *site) database(t testing.TB) *sql.DB {
+func (s *site) database(t tb) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("duckdb", filepath.Join(s.dir, "proof.duckdb"))
 	if err != nil {
@@ -344,7 +355,7 @@ func (s *site) database(t testing.TB) *sql.DB {
 	return db
 }
 
-func (s *site) execute(t testing.TB, statement string) {
+func (s *site) execute(t tb, statement string) {
 	t.Helper()
 	db := s.database(t)
 	defer db.Close() //nolint:errcheck // the statement is committed
@@ -354,7 +365,7 @@ func (s *site) execute(t testing.TB, statement string) {
 }
 
 // query gives each row of a query as one text.
-func (s *site) query(t testing.TB, text string) []string {
+func (s *site) query(t tb, text string) []string {
 	t.Helper()
 	db := s.database(t)
 	defer db.Close() //nolint:errcheck // it was only read
@@ -377,12 +388,12 @@ func (s *site) query(t testing.TB, text string) []string {
 	return out
 }
 
-func (s *site) stages(t testing.TB) []string {
+func (s *site) stages(t tb) []string {
 	return s.query(t, "select table_name from duckdb_tables() where schema_name = '_headway_stage' and table_name not like 'q\\_%' escape '\\' order by 1")
 }
 
 // same complains of everything in which two standings differ.
-func (a *standing) same(t testing.TB, b *standing) {
+func (a *standing) same(t tb, b *standing) {
 	t.Helper()
 	for name, want := range b.rows {
 		diff(t, "rows of "+name, a.rows[name], want)
@@ -400,7 +411,7 @@ func (a *standing) same(t testing.TB, b *standing) {
 	}
 }
 
-func diff[V comparable](t testing.TB, what string, got, want map[calendar.Partition]V) {
+func diff[V comparable](t tb, what string, got, want map[calendar.Partition]V) {
 	t.Helper()
 	all := map[calendar.Partition]bool{}
 	for p := range got {
