@@ -122,8 +122,8 @@ func (l *Ledger) inTheWay(req ledger.LeaseRequest, x *lease) []ledger.Claim {
 			out = append(out, ledger.Claim{Table: c.Table, Set: set})
 		}
 	}
-	if x.req.Run == req.Run {
-		return out
+	if x.req.Run == req.Run && !l.over(x) {
+		return out // what the run itself has in flight it may read
 	}
 	for _, c := range req.Reads {
 		for _, a := range l.attempts {

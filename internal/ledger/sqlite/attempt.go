@@ -21,32 +21,53 @@ type attempt struct {
 	leaseID  int64
 	lease    ledger.LeaseID
 	lost     bool // its lease has ended
-	code     []byte
+	code     ledger.VersionRecord
 	intent   []byte
 	endedSeq history.Seq
 	ledger.AttemptRecord
 }
 
-const selectAttempt = `SELECT a.id, a.lease_id, l.name, l.ended, a.code, a.intent, a.ended_seq, a.name, a.run, t.key, a.partitions, a.token,
-	a.read_seq, a.version, a.state, a.reason, a.published, a.quarantined, a.hulls, a.started, a.ended
-	FROM attempt a JOIN lease l ON l.id = a.lease_id JOIN tables t ON t.id = a.table_id `
+const selectAttempt = `SELECT a.id, a.lease_id, l.ended, a.token, a.state, a.beginning, a.intent, a.outcome
+	FROM attempt a JOIN lease l ON l.id = a.lease_id `
 
 func (a *attempt) read(r row) error {
-	a.id, a.leaseID, a.lease, a.lost = r.int(0), r.int(1), ledger.LeaseID(r.text(2)), r.bool(3)
-	a.code, a.intent, a.endedSeq = r.blob(4), r.blob(5), r.seq(6)
-	a.ID, a.Run, a.Table = ledger.AttemptID(r.text(7)), ledger.RunID(r.text(8)), r.text(9)
-	a.Token, a.ReadSeq, a.Version, a.State, a.Reason = history.Token(r.int(11)), r.seq(12), r.text(13), r.text(14), r.text(15)
-	a.StartedAt, a.EndedAt = r.time(19), r.time(20)
-	var errs [3]error
-	a.Set, errs[0] = readSet(r.blob(10))
-	a.Published, errs[1] = readSet(r.blob(16))
-	a.Quarantined, errs[2] = readSet(r.blob(17))
-	if b := r.blob(18); b != nil {
-		hulls := reader{s: string(b)}
-		a.Hulls = hulls.hulls()
-		errs[0] = errors.Join(errs[0], hulls.err())
+	a.id, a.leaseID, a.lost, a.Token, a.State = r.int(0), r.int(1), r.bool(2), history.Token(r.int(3)), r.text(4)
+	a.intent = r.blob(6)
+	b := reader{s: textOf(r.blob(5))}
+	a.ID, a.lease, a.Run, a.Table = ledger.AttemptID(b.text()), ledger.LeaseID(b.text()), ledger.RunID(b.text()), b.text()
+	a.Set, a.ReadSeq, a.Version, a.code, a.StartedAt = b.set(), history.Seq(b.int()), b.text(), b.code(), b.time()
+	if r.blob(7) == nil {
+		return b.err()
 	}
-	return errors.Join(errs[:]...)
+	o := reader{s: textOf(r.blob(7))}
+	a.Reason, a.EndedAt, a.endedSeq, a.Published, a.Quarantined, a.Hulls = o.text(), o.time(), history.Seq(o.int()), o.set(), o.set(), o.hulls()
+	return errors.Join(b.err(), o.err())
+}
+
+// packBeginning packs what never changes of an attempt.
+func packBeginning(req *ledger.AttemptRequest) []byte {
+	var p packer
+	p.text(string(req.ID))
+	p.text(string(req.Lease))
+	p.text(string(req.Run))
+	p.text(req.Table)
+	p.set(req.Set)
+	p.int(int64(req.ReadSeq))
+	p.text(req.Version)
+	p.code(req.Code)
+	p.time(req.At)
+	return p.b
+}
+
+func (a *attempt) packOutcome() []byte {
+	var p packer
+	p.text(a.Reason)
+	p.time(a.EndedAt)
+	p.int(int64(a.endedSeq))
+	p.set(a.Published)
+	p.set(a.Quarantined)
+	p.hulls(a.Hulls)
+	return p.b
 }
 
 func (a *attempt) running() bool { return a.State == ledger.AttemptRunning }
@@ -137,10 +158,9 @@ func (t *tx) addAttempt(req ledger.AttemptRequest, lease int64, tab *table) (boo
 	bounds := req.Set.Bounds()
 	var id int64
 	added, err := t.first(func(r row) error { id = r.int(0); return nil },
-		`INSERT INTO attempt (name, lease_id, run, table_id, token, read_seq, version, code, started, start, end, partitions, state, reason, ended, ended_seq)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', '', ?, 0) ON CONFLICT (name) DO NOTHING RETURNING id`,
-		string(req.ID), lease, string(req.Run), tab.id, tab.token+1, req.ReadSeq, req.Version, packCode(req.Code), req.At, bounds.Start, bounds.End,
-		packSet(req.Set), int64(never))
+		`INSERT INTO attempt (name, lease_id, run, table_id, token, start, end, state, beginning)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (name) DO NOTHING RETURNING id`,
+		string(req.ID), lease, string(req.Run), tab.id, tab.token+1, bounds.Start, bounds.End, packBeginning(&req))
 	if err != nil || !added {
 		return false, err
 	}
@@ -195,7 +215,7 @@ func (t *tx) unread(req ledger.AttemptRequest, tab *table, run ledger.RunID) err
 			sets[r.int(2)] = sets[r.int(2)].Union(part)
 		}
 		return nil
-	}, `SELECT start, end, lease_id FROM reading WHERE table_id = ? AND start < ? AND end > ?`, tab.id, over.End, over.Start)
+	}, `SELECT start, end, lease_id FROM reading WHERE table_id = ? + 0 AND start < ? + 0 AND end > ? + 0`, tab.id, over.End, over.Start)
 	if err != nil {
 		return err
 	}
@@ -233,7 +253,7 @@ func (t *tx) intend(in ledger.Intent) error {
 	}
 	lost := in.Token != a.Token || !a.running() || a.lost
 	if !lost {
-		lost, err = t.first(func(row) error { return nil }, `SELECT 1 FROM flight WHERE attempt_id = ? AND unsettled = 1`, a.id)
+		lost, err = t.first(func(row) error { return nil }, anyFlight+` AND unsettled = 1`, a.flights()...)
 		if err != nil {
 			return err
 		}
@@ -289,16 +309,26 @@ func (t *tx) finish(a *attempt, seq history.Seq, at time.Time, reason string) er
 }
 
 func (t *tx) closeAttempt(a *attempt) error {
-	if _, err := t.exec(`DELETE FROM flight WHERE attempt_id = ?`, a.id); err != nil {
+	if _, err := t.exec(`DELETE FROM flight `+ofAttempt, a.flights()...); err != nil {
 		return err
 	}
 	return t.putAttempt(a)
 }
 
 func (t *tx) putAttempt(a *attempt) error {
-	_, err := t.exec(`UPDATE attempt SET state = ?2, reason = ?3, ended = ?4, ended_seq = ?5, published = ?6, quarantined = ?7, hulls = ?8, intent = ?9
-		WHERE id = ?1`, a.id, a.State, a.Reason, a.EndedAt, a.endedSeq, packSet(a.Published), packSet(a.Quarantined), packHulls(a.Hulls), nullable(a.intent))
+	_, err := t.exec(`UPDATE attempt SET state = ?2, intent = ?3, outcome = ?4 WHERE id = ?1`, a.id, a.State, nullable(a.intent), a.packOutcome())
 	return err
+}
+
+// The flights of an attempt lie within the bounds of its partitions.
+const (
+	ofAttempt = `WHERE table_id = (SELECT table_id FROM attempt WHERE id = ?1 + 0) AND start >= ?2 + 0 AND start < ?3 + 0 AND attempt_id = ?1 + 0`
+	anyFlight = `SELECT 1 FROM flight ` + ofAttempt
+)
+
+func (a *attempt) flights() []any {
+	over := a.Set.Bounds()
+	return []any{a.id, over.Start, over.End}
 }
 
 // nullable keeps a nil blob from becoming an empty one.
@@ -376,7 +406,7 @@ func (l *Ledger) Attempts(ctx context.Context, f ledger.AttemptFilter) (out []le
 	}
 	err = l.read(ctx, func(s *session) error {
 		out = nil
-		err := s.query(func(r row) error {
+		return s.query(func(r row) error {
 			var a attempt
 			if err := a.read(r); err != nil {
 				return err
@@ -389,14 +419,7 @@ func (l *Ledger) Attempts(ctx context.Context, f ledger.AttemptFilter) (out []le
 			}
 			return nil
 		}, query+" ORDER BY a.id DESC", args...)
-		if errors.Is(err, errEnough) {
-			err = nil
-		}
-		return err
 	})
 	slices.Reverse(out)
 	return out, err
 }
-
-// errEnough ends a query early.
-var errEnough = errors.New("enough")

@@ -163,12 +163,6 @@ func readSet(b []byte) (calendar.Set, error) {
 	return s, r.err()
 }
 
-func packHulls(hulls []ledger.Hull) []byte {
-	var p packer
-	p.hulls(hulls)
-	return p.b
-}
-
 func (p *packer) hulls(hulls []ledger.Hull) {
 	p.count(len(hulls))
 	for _, h := range hulls {
@@ -271,17 +265,13 @@ func readIntent(b []byte) (*ledger.Intent, error) {
 	return in, r.err()
 }
 
-func packCode(v ledger.VersionRecord) []byte {
-	var p packer
+func (p *packer) code(v ledger.VersionRecord) {
 	p.text(v.Producer)
 	p.text(v.Commit)
 	p.bool(v.Dirty)
 	p.text(v.Summary)
-	return p.b
 }
 
-func readCode(b []byte) (ledger.VersionRecord, error) {
-	r := reader{s: string(b)}
-	v := ledger.VersionRecord{Producer: r.text(), Commit: r.text(), Dirty: r.bool(), Summary: r.text()}
-	return v, r.err()
+func (r *reader) code() ledger.VersionRecord {
+	return ledger.VersionRecord{Producer: r.text(), Commit: r.text(), Dirty: r.bool(), Summary: r.text()}
 }

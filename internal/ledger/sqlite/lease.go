@@ -151,7 +151,7 @@ func (t *tx) inTheWay(req ledger.LeaseRequest) (obstacles, error) {
 	return out, t.dropOwn(req, &out)
 }
 
-// dropOwn takes away what the run itself has in flight where it would read.
+// dropOwn takes away what the run itself has in flight, under a live lease, where it would read.
 func (t *tx) dropOwn(req ledger.LeaseRequest, all *obstacles) error {
 	kept := (*all)[:0]
 	for _, o := range *all {
@@ -160,7 +160,7 @@ func (t *tx) dropOwn(req ledger.LeaseRequest, all *obstacles) error {
 			if err != nil {
 				return err
 			}
-			if x.run == req.Run {
+			if x.run == req.Run && !t.ledger.over(x) {
 				continue
 			}
 		}
@@ -170,12 +170,13 @@ func (t *tx) dropOwn(req ledger.LeaseRequest, all *obstacles) error {
 	return nil
 }
 
-// The rows of a table that reach into [?2, ?3): the last that begins before it, and those that begin in it. They are disjoint.
+// The rows of a table that reach into [?2, ?3): the last that begins before it, and those that begin in it. They are disjoint. (For the
+// sums see pagesNear.)
 const (
-	selectClaims = `SELECT start, end, lease_id FROM claim WHERE table_id = ?1 AND start < ?3 AND start >= coalesce(
-	(SELECT start FROM claim WHERE table_id = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1), ?2) ORDER BY start`
-	selectFlights = `SELECT start, end, lease_id, attempt_id, unsettled FROM flight WHERE table_id = ?1 AND start < ?3 AND start >= coalesce(
-	(SELECT start FROM flight WHERE table_id = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1), ?2) ORDER BY start`
+	selectClaims = `SELECT start, end, lease_id FROM claim WHERE table_id = ?1 + 0 AND start < ?3 + 0 AND start >= coalesce(
+	(SELECT start FROM claim WHERE table_id = ?1 + 0 AND start <= ?2 + 0 ORDER BY start DESC LIMIT 1), ?2 + 0) ORDER BY start`
+	selectFlights = `SELECT start, end, lease_id, attempt_id, unsettled FROM flight WHERE table_id = ?1 + 0 AND start < ?3 + 0 AND start >= coalesce(
+	(SELECT start FROM flight WHERE table_id = ?1 + 0 AND start <= ?2 + 0 ORDER BY start DESC LIMIT 1), ?2 + 0) ORDER BY start`
 )
 
 // claimsOver calls each for every part of a set that a live lease has claimed.

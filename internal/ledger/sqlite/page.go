@@ -320,23 +320,39 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 
 // A page is a stored page.
 type page struct {
-	id   int64
-	blob []byte
+	id    int64
+	start int64
+	blob  []byte
 }
 
-// The pages from the one in which a range begins, or the last before it, to where it ends.
-const pagesNear = `SELECT id, rows FROM page WHERE table_id = ?1 AND kind = ?2 AND start < ?4 AND start >= coalesce(
-	(SELECT start FROM page WHERE table_id = ?1 AND kind = ?2 AND start <= ?3 ORDER BY start DESC LIMIT 1), ?3) ORDER BY start`
+// The pages from the one in which a range begins, or the last before it, to where it ends. The sums keep SQLite from planning the statement
+// again for every new value of a bare parameter, which costs ten times what the statement does.
+const pagesNear = `SELECT id, start, rows FROM page WHERE table_id = ?1 + 0 AND kind = ?2 + 0 AND start < ?4 + 0 AND start >= coalesce(
+	(SELECT start FROM page WHERE table_id = ?1 + 0 AND kind = ?2 + 0 AND start <= ?3 + 0 ORDER BY start DESC LIMIT 1), ?3 + 0) ORDER BY start`
 
-// near reads the rows of the pages near a range.
-func near[T history.Row[T]](s *session, c codec[T], table int64, kind int, over calendar.Interval) (rows []T, pages []page, err error) {
-	err = s.query(func(r row) error {
-		blob := r.blob(1)
-		pages = append(pages, page{r.int(0), blob})
-		rows, err = readPage(c, rows, blob)
+// stored is the rows of the pages near a range, and the pages.
+type stored[T history.Row[T]] struct {
+	codec codec[T]
+	table int64
+	kind  int
+	rows  []T
+	pages []page
+}
+
+// around is one partition more on either side: rows that touch may be joined.
+func around(over calendar.Interval) calendar.Interval {
+	return calendar.Interval{Start: over.Start - 1, End: over.End + 1}
+}
+
+func near[T history.Row[T]](s *session, c codec[T], table int64, kind int, over calendar.Interval) (*stored[T], error) {
+	st := &stored[T]{codec: c, table: table, kind: kind}
+	err := s.query(func(r row) (err error) {
+		blob := r.blob(2)
+		st.rows, err = readPage(c, st.rows, blob)
+		st.pages = append(st.pages, page{r.int(0), r.int(1), blob})
 		return err
 	}, pagesNear, table, kind, over.Start, over.End)
-	return rows, pages, err
+	return st, err
 }
 
 // load reads the rows over a set, clipped to it.
@@ -344,8 +360,8 @@ func load[T history.Row[T]](s *session, c codec[T], table int64, kind int, set c
 	if set.Empty() {
 		return nil, nil
 	}
-	rows, _, err := near(s, c, table, kind, set.Bounds())
-	return history.Clip(rows, set), err
+	st, err := near(s, c, table, kind, set.Bounds())
+	return history.Clip(st.rows, set), err
 }
 
 // lay puts newer rows over what is stored, and takes away what is stored over cut.
@@ -361,61 +377,79 @@ func lay[T history.Row[T]](s *session, c codec[T], table int64, kind int, newer 
 	if over.Empty() {
 		return nil
 	}
-	// One partition more on either side: rows that touch may be joined.
-	over.Start, over.End = over.Start-1, over.End+1
-	older, pages, err := near(s, c, table, kind, over)
+	st, err := near(s, c, table, kind, around(over))
 	if err != nil {
 		return err
 	}
+	return st.lay(s, newer, cut, seq)
+}
+
+// lay is lay over rows that have been read.
+func (st *stored[T]) lay(s *session, newer []T, cut calendar.Set, seq history.Seq) error {
+	older := st.rows
 	if len(newer) == 0 && !history.Covered(older).Overlaps(cut) {
 		return nil
 	}
 	rows := history.Overlay(history.Without(older, cut), newer)
 	atEnd := len(older) > 0 && len(newer) > 0 && newer[0].Bounds().Start >= older[len(older)-1].Bounds().Start
-	return store(s, c, table, kind, rows, pages, atEnd, seq)
+	return st.replace(s, rows, atEnd, seq)
 }
 
-// store replaces pages by rows.
-func store[T history.Row[T]](s *session, c codec[T], table int64, kind int, rows []T, pages []page, atEnd bool, seq history.Seq) error {
+// replace stores rows in the place of the pages.
+func (st *stored[T]) replace(s *session, rows []T, atEnd bool, seq history.Seq) error {
 	i := 0
-	for _, part := range split(c, rows, atEnd) {
-		blob := packPage(c, part)
-		start, end := part[0].Bounds().Start, part[len(part)-1].Bounds().End
+	for _, part := range split(st.codec, rows, atEnd) {
 		var err error
-		if i < len(pages) {
-			if string(pages[i].blob) != string(blob) {
-				_, err = s.exec(`UPDATE page SET start = ?2, end = ?3, written = ?4, rows = ?5 WHERE id = ?1`, pages[i].id, start, end, seq, blob)
-			}
-		} else {
-			_, err = s.exec(`INSERT INTO page (table_id, kind, start, end, written, rows) VALUES (?, ?, ?, ?, ?, ?)`, table, kind, start, end, seq, blob)
+		switch {
+		case i == len(st.pages):
+			_, err = s.exec(`INSERT INTO page (table_id, kind, start, end, written, rows) VALUES (?, ?, ?, ?, ?, ?)`,
+				st.table, st.kind, part.start, part.end, seq, part.blob)
+		case st.pages[i].start != int64(part.start):
+			_, err = s.exec(`UPDATE page SET start = ?2, end = ?3, written = ?4, rows = ?5 WHERE id = ?1`, st.pages[i].id, part.start, part.end, seq, part.blob)
+		case string(st.pages[i].blob) != string(part.blob): // the index on start need not change
+			_, err = s.exec(`UPDATE page SET end = ?2, written = ?3, rows = ?4 WHERE id = ?1`, st.pages[i].id, part.end, seq, part.blob)
 		}
 		if err != nil {
 			return err
 		}
-		i++
+		i = min(i+1, len(st.pages))
 	}
-	for ; i < len(pages); i++ {
-		if _, err := s.exec(`DELETE FROM page WHERE id = ?`, pages[i].id); err != nil {
+	for ; i < len(st.pages); i++ {
+		if _, err := s.exec(`DELETE FROM page WHERE id = ?`, st.pages[i].id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// split cuts rows into pages. Where a history grows at its end, full pages are left behind; elsewhere the parts are equal, so that each has
+// A packed page.
+type packed struct {
+	start, end calendar.Partition
+	blob       []byte
+}
+
+// split packs rows into pages. Where a history grows at its end, full pages are left behind; elsewhere the parts are equal, so that each has
 // room for what comes between.
-func split[T any](c codec[T], rows []T, atEnd bool) [][]T {
+func split[T history.Row[T]](c codec[T], rows []T, atEnd bool) []packed {
 	if len(rows) == 0 {
 		return nil
 	}
-	size := len(packPage(c, rows))
+	pack := func(part []T) packed {
+		return packed{part[0].Bounds().Start, part[len(part)-1].Bounds().End, packPage(c, part)}
+	}
+	whole := pack(rows)
+	size := len(whole.blob)
 	if size <= pageBytes || len(rows) == 1 {
-		return [][]T{rows}
+		return []packed{whole}
 	}
 	n := (size + pageBytes - 1) / pageBytes
 	per := (len(rows) + n - 1) / n
 	if atEnd {
 		per = max(1, len(rows)*pageBytes/size)
 	}
-	return slices.Collect(slices.Chunk(rows, per))
+	var out []packed
+	for part := range slices.Chunk(rows, per) {
+		out = append(out, pack(part))
+	}
+	return out
 }

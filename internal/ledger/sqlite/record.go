@@ -66,10 +66,12 @@ func (t *tx) intended(c ledger.Commit) (*attempt, *ledger.Intent, error) {
 // fold puts a commit into the table's history. What a later attempt has written since stays: the warehouse held this commit before it.
 func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, quarantine calendar.Set, seq history.Seq) error {
 	publish, unpublished := c.Published.Minus(a.Published), quarantine.Minus(a.Quarantined)
-	standing, err := load(t.session, segmentCodec{}, tab.id, segments, publish.Union(unpublished))
+	all := publish.Union(unpublished)
+	stored, err := near(t.session, segmentCodec{}, tab.id, segments, around(all.Bounds()))
 	if err != nil {
 		return err
 	}
+	standing := history.Clip(stored.rows, all)
 	var later []calendar.Interval
 	for _, s := range standing {
 		if s.token > a.Token {
@@ -79,8 +81,13 @@ func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, qu
 	if len(later) > 0 {
 		publish, unpublished = publish.Minus(calendar.NewSet(later...)), unpublished.Minus(calendar.NewSet(later...))
 	}
-	if err := t.putSegments(tab, published(a, in, publish, c.Unchanged, standing, seq), seq); err != nil {
-		return err
+	if rows := published(a, in, publish, c.Unchanged, standing, seq); len(rows) > 0 {
+		if err := stored.lay(t.session, rows, calendar.Set{}, seq); err != nil {
+			return err
+		}
+		if err := t.dropVerdicts(tab, publish, seq); err != nil {
+			return err
+		}
 	}
 	if err := t.putContents(tab, in.Publish, publish, seq); err != nil {
 		return err
@@ -140,7 +147,23 @@ func (t *tx) putSegments(tab *table, rows []segment, seq history.Seq) error {
 	if err := lay(t.session, segmentCodec{}, tab.id, segments, rows, calendar.Set{}, seq); err != nil {
 		return err
 	}
-	return lay(t.session, verdictCodec{}, tab.id, verdicts, nil, history.Covered(rows), seq)
+	return t.dropVerdicts(tab, history.Covered(rows), seq)
+}
+
+// dropVerdicts takes away the verdicts about a set. Most tables have none: that is remembered.
+func (t *tx) dropVerdicts(tab *table, set calendar.Set, seq history.Seq) error {
+	if tab.unjudged {
+		return nil
+	}
+	any, err := t.first(func(row) error { return nil }, `SELECT 1 FROM page WHERE table_id = ? AND kind = 2 LIMIT 1`, tab.id)
+	if err != nil {
+		return err
+	}
+	if !any {
+		tab.unjudged = true
+		return nil
+	}
+	return lay(t.session, verdictCodec{}, tab.id, verdicts, nil, set, seq)
 }
 
 // putContents stores those contents that lie in the set.
@@ -166,6 +189,7 @@ func (t *tx) judge(tab *table, a *attempt, set calendar.Set, checks string, as h
 			Interval: calendar.Single(p), Outcome: as, Attempt: string(a.ID), ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: checks, Reason: why(p),
 		}})
 	}
+	tab.unjudged = tab.unjudged && len(rows) == 0
 	return lay(t.session, verdictCodec{}, tab.id, verdicts, joined(rows), calendar.Set{}, seq)
 }
 
@@ -217,10 +241,7 @@ func (t *tx) register(tab *table, a *attempt, seq history.Seq, at time.Time) err
 	if a.Version == "" || a.Version == tab.head {
 		return nil
 	}
-	code, err := readCode(a.code)
-	if err != nil {
-		return err
-	}
+	code := a.code
 	added, err := t.exec(`INSERT INTO version (table_id, version, token, seq, at, producer, revision, dirty, summary)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		tab.id, a.Version, a.Token, seq, at, code.Producer, code.Commit, code.Dirty, code.Summary)
@@ -336,12 +357,12 @@ func (t *tx) settleCommit(tab *table, a *attempt, in *ledger.Intent, c ledger.Co
 
 // endSettled ends an attempt of which nothing is in flight or in doubt any more.
 func (t *tx) endSettled(id int64, seq history.Seq) error {
-	left, err := t.first(func(row) error { return nil }, `SELECT 1 FROM flight WHERE attempt_id = ?`, id)
-	if err != nil || left {
-		return err
-	}
 	var a attempt
 	if _, err := t.first(a.read, selectAttempt+`WHERE a.id = ?`, id); err != nil || !a.running() {
+		return err
+	}
+	left, err := t.first(func(row) error { return nil }, anyFlight, a.flights()...)
+	if err != nil || left {
 		return err
 	}
 	return t.finish(&a, seq, t.ledger.opts.Now(), ledger.LostReason)

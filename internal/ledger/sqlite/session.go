@@ -126,19 +126,25 @@ func (s *session) queryContext(ctx context.Context, each func(row) error, query 
 			return err
 		}
 		if err := each(st.row); err != nil {
+			if err == errEnough { //nolint:errorlint // it is never wrapped
+				return nil
+			}
 			return err
 		}
 	}
 }
 
+// errEnough, given back by each, ends a query.
+var errEnough = errors.New("enough")
+
 // first calls each for the first row and reports whether there is one.
 func (s *session) first(each func(row) error, query string, args ...any) (found bool, err error) {
 	err = s.query(func(r row) error {
-		if found {
-			return nil
-		}
 		found = true
-		return each(r)
+		if err := each(r); err != nil {
+			return err
+		}
+		return errEnough
 	}, query, args...)
 	return found, err
 }

@@ -44,6 +44,7 @@ type table struct {
 	head      string
 	headToken history.Token
 	dirty     bool
+	unjudged  bool // it is known to have no verdicts
 }
 
 type undone struct {
@@ -85,6 +86,7 @@ func (t *tx) close(failed bool) {
 		for i := len(t.undo) - 1; i >= 0; i-- {
 			u := t.undo[i]
 			*u.table = u.before
+			u.table.unjudged = false
 			if u.made {
 				delete(t.tables, u.table.key)
 			}

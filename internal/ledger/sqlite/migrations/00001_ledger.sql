@@ -41,7 +41,7 @@ CREATE TABLE page (
   rows BLOB NOT NULL,
   CHECK (start < end)
 ) STRICT;
-CREATE INDEX page_at ON page (table_id, kind, start, written);
+CREATE INDEX page_at ON page (table_id, kind, start);
 
 CREATE TABLE measure (
   id INTEGER PRIMARY KEY,
@@ -130,21 +130,12 @@ CREATE TABLE attempt (
   run TEXT NOT NULL,
   table_id INTEGER NOT NULL REFERENCES tables,
   token INTEGER NOT NULL,
-  read_seq INTEGER NOT NULL,
-  version TEXT NOT NULL,
-  code BLOB NOT NULL,
-  started INTEGER NOT NULL,
   start INTEGER NOT NULL,      -- bounds of its partitions
   end INTEGER NOT NULL,
-  partitions BLOB NOT NULL,
   state TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  ended INTEGER NOT NULL,
-  ended_seq INTEGER NOT NULL,
-  published BLOB,
-  quarantined BLOB,
-  hulls BLOB,
-  intent BLOB
+  beginning BLOB NOT NULL,     -- what it was started with
+  intent BLOB,                 -- what it meant to publish; gone when all of it was
+  outcome BLOB                 -- what became of it
 ) STRICT;
 CREATE INDEX attempt_of_run ON attempt (run);
 CREATE INDEX attempt_on ON attempt (table_id);
@@ -160,8 +151,6 @@ CREATE TABLE flight (
   PRIMARY KEY (table_id, start),
   CHECK (start < end)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX flight_of ON flight (attempt_id);
-CREATE INDEX flight_under ON flight (lease_id);
 
 CREATE TABLE run (
   id INTEGER PRIMARY KEY,
