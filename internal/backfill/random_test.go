@@ -197,4 +197,6 @@ func (w *world) expects(table string, p calendar.Partition) bool {
 }
 
 // march is a day of March 2024 as a partition.
-func march(day int) calendar.Partition { return calendar.Partition(calendar.DateOf(2024, time.March, day)) }
+func march(day int) calendar.Partition {
+	return calendar.Partition(calendar.DateOf(2024, time.March, day))
+}
