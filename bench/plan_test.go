@@ -128,8 +128,35 @@ func BenchmarkPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkJudgeWithin is what an executor asks before each chunk, after it has recorded the one before: a date of one table is new, then
+// seven dates of one of its readers are judged, with all that they rest on.
+func BenchmarkJudgeWithin(b *testing.B) {
+	for _, shape := range []struct {
+		name   string
+		shared bool
+	}{{"shared", true}, {"single", false}} {
+		rng := rand.New(rand.NewSource(1))
+		g := planCatalog(rng)
+		in := planInputs(g, rng, shape.shared)
+		table := g.Table("t500")
+		read := table.Inputs[0].Table
+		b.Run(shape.name, func(b *testing.B) {
+			w := plan.NewWorld(in)
+			mustPlan(b, w)
+			for b.Loop() {
+				h := *w.Tables[read]
+				at := calendar.Partition(rng.Intn(planDays - 7))
+				h.Segments = history.Overlay(h.Segments, []history.Segment{planSegment(table, calendar.Single(at), w.Seq+2)})
+				w.Replace(read, &h, w.Seq+2)
+				w.JudgeWithin(table.Name, calendar.Range(at, at+7))
+			}
+		})
+	}
+}
+
 // least runs a benchmark and reports the shortest time too: what else the machine does only adds to it.
 func least(b *testing.B, fn func()) {
+	b.Helper()
 	best := time.Duration(1<<63 - 1)
 	for b.Loop() {
 		at := b.Elapsed()
@@ -140,6 +167,7 @@ func least(b *testing.B, fn func()) {
 }
 
 func mustPlan(b *testing.B, w *plan.World) *plan.Plan {
+	b.Helper()
 	p, err := plan.Make(w, plan.Request{})
 	if err != nil || len(p.Steps) == 0 {
 		b.Fatalf("%v: %v", p, err)

@@ -82,14 +82,7 @@ type ChunkError struct {
 }
 
 func (e *ChunkError) Error() string {
-	out := "partitions of"
-	for i, t := range e.Tables {
-		if i > 0 {
-			out += " and"
-		}
-		out += " " + t
-	}
-	return out + " " + e.What
+	return "partitions of " + strings.Join(e.Tables, " and ") + " " + e.What
 }
 
 // chunks cuts a set whose members do not depend on one another.
@@ -150,8 +143,8 @@ func (w *World) RestsOn(table string, set calendar.Set, planned map[string]calen
 		return out
 	}
 	seen := map[*node]calendar.Set{}
-	var follow func(n *node, set calendar.Set, edges []*edge)
-	follow = func(n *node, set calendar.Set, edges []*edge) {
+	var follow func(set calendar.Set, edges []*edge)
+	follow = func(set calendar.Set, edges []*edge) {
 		for _, e := range edges {
 			name := e.read.table.Name
 			up := e.upstream(set)
@@ -165,10 +158,10 @@ func (w *World) RestsOn(table string, set calendar.Set, planned map[string]calen
 			w.ensure(e.read, through)
 			if through = through.Minus(e.read.judged.Fresh); !through.Empty() {
 				seen[e.read] = seen[e.read].Union(through)
-				follow(e.read, through, e.read.inputs)
+				follow(through, e.read.inputs)
 			}
 		}
 	}
-	follow(n, set.Intersect(n.expected), slices.Concat(n.inputs, n.watched))
+	follow(set.Intersect(n.expected), slices.Concat(n.inputs, n.watched))
 	return out
 }

@@ -82,7 +82,7 @@ func (c *Columns) fill() {
 	}
 	for i := 1; i < c.n; i++ {
 		if c.changed[i] < c.changed[i-1] {
-			c.breaks = append(c.breaks, int32(i)) //nolint:gosec // NewColumns bounds n
+			c.breaks = append(c.breaks, int32(i))
 		}
 	}
 }

@@ -151,7 +151,7 @@ func (d *draft) pass(next []added, a added, sets func(i int) *calendar.Set, down
 		edges = a.n.readers
 	}
 	for _, e := range edges {
-		to, more := e.read, calendar.Set{}
+		to := e.read
 		if down {
 			to = e.reader
 		}
@@ -159,8 +159,9 @@ func (d *draft) pass(next []added, a added, sets func(i int) *calendar.Set, down
 		if alike(*known, to.expected) {
 			continue
 		}
+		var more calendar.Set
 		if down {
-			more = e.downstream(a.set, narrow)
+			more = e.downstream(a.set)
 		} else {
 			more = e.upstream(a.set)
 		}

@@ -138,7 +138,7 @@ func naiveReach(w catalog.Window, qa calendar.Axis, expected []calendar.Partitio
 	case catalog.Offset:
 		return pa.Offset(p, w.Unit, w.From, w.To, qa).Contains(q)
 	case catalog.Partitions:
-		from := false
+		var from bool
 		switch {
 		case w.From > 0:
 			from = side > 0
@@ -176,7 +176,6 @@ type model struct {
 	events map[string][]event
 	reads  map[string]map[calendar.Partition]*record
 	fresh  map[string]map[calendar.Partition]bool
-	onPath map[string]map[calendar.Partition]bool
 }
 
 // A record is what an oracle remembers of a materialization and a ledger does not: each window's members with the content they had.

@@ -18,7 +18,7 @@ func (e *edge) unmet(out []calendar.Interval, set, lacking calendar.Set) []calen
 		if e.in.Complete >= 1 {
 			return e.meeting(out, lacking.Intervals(), narrow)
 		}
-		set = meet(e.downstream(lacking, narrow), set)
+		set = meet(e.downstream(lacking), set)
 	}
 	if set.Empty() {
 		return out

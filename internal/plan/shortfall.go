@@ -19,7 +19,7 @@ func (w *World) Shortfalls(table string, set calendar.Set) (bootstrap, short cal
 			continue // all of it, fresh, or not at all
 		}
 		if lacking := e.read.expected.Minus(e.read.judged.Fresh); !lacking.Empty() {
-			short = short.Union(e.downstream(lacking, narrow).Intersect(set))
+			short = short.Union(e.downstream(lacking).Intersect(set))
 		}
 	}
 	return bootstrap, short.Minus(bootstrap)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -106,9 +107,8 @@ func (s *sim) loop() {
 	back := rapid.IntRange(1, 4).Draw(s.t, "lag")
 	long := rapid.IntRange(0, 3).Draw(s.t, "long")
 	w := catalog.Window{Kind: catalog.Offset, Unit: calendar.Day, From: -back - long, To: -back}
-	// Offsets in another unit than the grain may lead back to the partition itself.
-	plain := calendar.Axis{Grain: calendar.Day}
-	if rapid.Bool().Draw(s.t, "counted") || last.Axis != plain || reader.Axis != plain {
+	w.Unit = rapid.SampledFrom([]calendar.Grain{calendar.Day, calendar.Day, calendar.Month, calendar.Hour}).Draw(s.t, "unit")
+	if rapid.Bool().Draw(s.t, "counted") {
 		w = catalog.Window{Kind: catalog.Partitions, From: -back - long, To: -back}
 	}
 	in := input(last.Name, w)
@@ -279,17 +279,9 @@ func (s *sim) write(t *catalog.Table, p calendar.Partition, segment history.Segm
 // world is a new world of what the ledger holds; nothing of it is shared with the sim.
 func (s *sim) world() *World {
 	in := s.in
-	in.Expected, in.Periods, in.Tables = clone(s.in.Expected), clone(s.in.Periods), clone(s.in.Tables)
-	in.PeriodChanges, in.Versions = clone(s.in.PeriodChanges), clone(s.in.Versions)
+	in.Expected, in.Periods, in.Tables = maps.Clone(s.in.Expected), maps.Clone(s.in.Periods), maps.Clone(s.in.Tables)
+	in.PeriodChanges, in.Versions = maps.Clone(s.in.PeriodChanges), maps.Clone(s.in.Versions)
 	return NewWorld(in)
-}
-
-func clone[V any](m map[string]V) map[string]V {
-	out := make(map[string]V, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
 }
 
 func (s *sim) model() *model {

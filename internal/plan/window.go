@@ -304,16 +304,13 @@ func (e *edge) upstream(set calendar.Set) calendar.Set {
 	return calendar.NewSet(ivs...).Intersect(e.read.expected)
 }
 
-// downstream is the set of the reader's expected partitions whose window (or reach) meets the set. For windows only expected input
-// partitions count; for reaches all do.
-func (e *edge) downstream(changed calendar.Set, width width) calendar.Set {
-	if width == narrow {
-		changed = changed.Intersect(e.read.expected)
+// downstream is the set of the reader's expected partitions whose window holds an expected input partition of the set.
+func (e *edge) downstream(changed calendar.Set) calendar.Set {
+	changed = meet(changed, e.read.expected)
+	if changed.Empty() {
+		return changed
 	}
-	if changed.Empty() || e.reader.expected.Empty() {
-		return calendar.Set{}
-	}
-	return calendar.NewSet(e.meeting(nil, changed.Intervals(), width)...).Intersect(e.reader.expected)
+	return setOf(e.meeting(nil, changed.Intervals(), narrow), e.reader.expected)
 }
 
 // meeting appends, for every interval, the reader's partitions whose window or reach meets it.

@@ -260,7 +260,7 @@ func (w *World) Reach(table string, in *catalog.Input, set calendar.Set) calenda
 // Downstream is the set of a consumer's expected partitions whose windows hold one of the changed, expected, input partitions.
 func (w *World) Downstream(consumer string, in *catalog.Input, changed calendar.Set) calendar.Set {
 	if e := w.edge(consumer, in); e != nil {
-		return e.downstream(changed, narrow)
+		return e.downstream(changed)
 	}
 	return calendar.Set{}
 }
