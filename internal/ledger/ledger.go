@@ -116,7 +116,9 @@ type Ledger interface {
 	Close() error
 }
 
-// Ids are opaque, unique, and safe in file names.
+// The ids are opaque, unique, and safe in file names.
+//
+//nolint:revive // one comment for the three
 type (
 	LeaseID   string
 	RunID     string

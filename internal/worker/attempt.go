@@ -72,10 +72,10 @@ func (w *Worker) compute(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	stage, report, err := t.Executor.Produce(produceCtx, task)
 	cancel()
 	if err != nil {
-		return outcome{}, timeoutCause(err, produceCtx, t.Timeout)
+		return outcome{}, timeoutCause(produceCtx, err, t.Timeout)
 	}
 	if stage != nil {
-		defer w.discard(t, stage)
+		defer w.discard(context.WithoutCancel(ctx), t, stage)
 	}
 	if err := w.pinned(ctx, t); err != nil {
 		return outcome{}, err
@@ -92,8 +92,8 @@ func (w *Worker) compute(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 
 // discard drops a stage that nobody needs any more; rows that were quarantined have been set aside. A stage that cannot be dropped is swept
 // away by the next run.
-func (w *Worker) discard(t *Table, stage *warehouse.Stage) {
-	if err := t.Warehouse.Discard(context.Background(), stage); err != nil {
+func (w *Worker) discard(ctx context.Context, t *Table, stage *warehouse.Stage) {
+	if err := t.Warehouse.Discard(ctx, stage); err != nil {
 		w.Log.Warn("a stage could not be dropped", "table", t.Name, "stage", stage.Relation, "error", err)
 	}
 }
@@ -112,22 +112,7 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 	for _, c := range stage.Contents {
 		present[c.Partition] = true
 	}
-	reportedEmpty := map[calendar.Partition]bool{}
-	if report != nil {
-		for p, state := range report.Partitions {
-			switch state.State {
-			case executor.ReportFailed:
-				out.reasons[p] = firstOf(state.Error, "the command reported it as failed")
-			case executor.ReportEmpty:
-				reportedEmpty[p] = true
-			}
-		}
-		for p := range task.Set.Partitions() {
-			if _, named := report.Partitions[p]; !named {
-				out.reasons[p] = "the command's report does not name it"
-			}
-		}
-	}
+	reportedEmpty := out.hear(report, task.Set)
 	var filled []calendar.Partition
 	for p := range task.Set.Partitions() {
 		switch {
@@ -160,6 +145,30 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 	out.quarantined = calendar.Of(bad...)
 	out.published = task.Set.Minus(out.quarantined)
 	return out, nil
+}
+
+// hear takes in what a command reported of its partitions, and gives those that it called empty. With a report, partitions that it does
+// not name count as failed.
+func (o *outcome) hear(report *executor.Report, set calendar.Set) map[calendar.Partition]bool {
+	empty := map[calendar.Partition]bool{}
+	if report == nil {
+		return empty
+	}
+	for p, state := range report.Partitions {
+		switch state.State {
+		case executor.ReportFailed:
+			o.reasons[p] = firstOf(state.Error, "the command reported it as failed")
+		case executor.ReportEmpty:
+			empty[p] = true
+		case executor.ReportDone:
+		}
+	}
+	for p := range set.Partitions() {
+		if _, named := report.Partitions[p]; !named {
+			o.reasons[p] = "the command's report does not name it"
+		}
+	}
+	return empty
 }
 
 // judgedOnly leaves out what checks of rows say of partitions that have none: there is nothing to judge. Checks that count rows or ask a
@@ -353,7 +362,7 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 var errTimeout = errors.New("the attempt's time is over")
 
 // timeoutCause says that it was the table's timeout that ended an attempt, and not a person.
-func timeoutCause(err error, ctx context.Context, limit time.Duration) error {
+func timeoutCause(ctx context.Context, err error, limit time.Duration) error {
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		return fmt.Errorf("not finished after %s (the table's timeout): %w", limit, err)
 	}
