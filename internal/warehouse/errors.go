@@ -109,7 +109,9 @@ type DataError struct {
 	Err   error
 }
 
-func (e *DataError) Error() string { return fmt.Sprintf("computing %s failed on its data: %v", e.Table, e.Err) }
+func (e *DataError) Error() string {
+	return fmt.Sprintf("computing %s failed on its data: %v", e.Table, e.Err)
+}
 
 // Unwrap gives the warehouse's own error.
 func (e *DataError) Unwrap() error { return e.Err }

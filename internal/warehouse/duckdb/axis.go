@@ -204,6 +204,18 @@ func floorDay(sec int64) int64 {
 	return d
 }
 
+// few is how many intervals are written out in a condition; more are looked up in a list of partitions.
+const few = 12
+
+// near is a condition that holds for the rows of the set's partitions, and may hold for others between them: where most of what lies
+// between the first and the last is in the set, that is cheaper than to tell them apart.
+func (c cutter) near(set calendar.Set) string {
+	if bounds := set.Bounds(); c.kind != whole && len(set.Intervals()) > few && set.Count() > bounds.Count()/2 {
+		return c.within(bounds)
+	}
+	return c.filter(set)
+}
+
 // filter is a condition that holds exactly for the rows of the set's partitions. Where the column's own order is that of the partitions
 // it is written so that DuckDB skips what lies outside.
 func (c cutter) filter(set calendar.Set) string {
@@ -214,7 +226,6 @@ func (c cutter) filter(set calendar.Set) string {
 		return "true"
 	}
 	ivs := set.Intervals()
-	const few = 12
 	if len(ivs) <= few {
 		parts := make([]string, len(ivs))
 		for i, iv := range ivs {

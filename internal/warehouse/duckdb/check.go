@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (c *conn) examine(ctx context.Context, target warehouse.Target, stage *ware
 	if stage != nil {
 		e.from = stage.Relation
 		var err error
-		if e.columns, err = c.describe(ctx, "FROM "+stage.Relation); err != nil {
+		if e.columns, err = c.describe(ctx, stage.Relation); err != nil {
 			return nil, err
 		}
 		for _, one := range stage.Contents {
@@ -80,7 +81,7 @@ func (c *conn) examine(ctx context.Context, target warehouse.Target, stage *ware
 		return nil, err
 	}
 	if stage == nil {
-		where = " WHERE " + e.cut.filter(set)
+		where = " WHERE " + e.cut.near(set)
 	}
 	e.from = fmt.Sprintf("(SELECT %s AS headway_p, * FROM %s%s)", e.cut.partition(), e.from, where)
 	return e, nil
@@ -101,7 +102,8 @@ func (e *examination) run(ctx context.Context, checks []warehouse.Check) ([]ware
 			shared = append(shared, m)
 		}
 	}
-	if err := e.scan(ctx, shared, verdicts); err != nil {
+	asks := slices.ContainsFunc(checks, func(c warehouse.Check) bool { return c.Kind == "sql" })
+	if err := e.scan(ctx, shared, asks, verdicts); err != nil {
 		return nil, err
 	}
 	for i, check := range checks {
@@ -296,9 +298,9 @@ func counted(check warehouse.Check, rows int64) warehouse.Verdict {
 	return v
 }
 
-// scan runs the shared measures, and counts the rows of partitions where that is not known.
-func (e *examination) scan(ctx context.Context, measures []measure, verdicts []map[calendar.Partition]warehouse.Verdict) error {
-	if len(measures) == 0 && len(e.rows) > 0 {
+// scan runs the shared measures, and counts the rows of partitions where that is not known and is wanted.
+func (e *examination) scan(ctx context.Context, measures []measure, count bool, verdicts []map[calendar.Partition]warehouse.Verdict) error {
+	if len(measures) == 0 && (!count || len(e.rows) > 0) {
 		return nil
 	}
 	var b strings.Builder

@@ -63,6 +63,8 @@ type Warehouse struct {
 	uses       *semaphore.Weighted // every method holds one; Lend and Close hold all
 	publishing chan struct{}       // one place: who holds it may write fences, markers and tables
 
+	nulls sync.Map // the hash of a null, by column name; a constant of the engine
+
 	mu      sync.Mutex
 	sources map[string]chan struct{} // one place each: who holds it may copy the source
 	engine  *engine                  // nil until the first use, and after a fatal error

@@ -17,17 +17,45 @@ import (
 //
 // Each pair is hashed; the hashes are combined by xor, and hashed again so that values that change places between two rows are seen.
 // The hash of a pair is hashed once more, because DuckDB combines two values by an xor of its own, in which names would cancel out. The
-// hash of (name, null) does not depend on the type, so that xor with it once takes the nulls out, with no CASE a column.
-func rowHash(columns []warehouse.Column, digits int) string {
-	if len(columns) == 0 {
-		return "hash(0)"
-	}
-	terms := make([]string, 0, 2*len(columns))
+// hash of (name, null) does not depend on the type, so that an xor with it once takes the nulls out, with no CASE a column: nulls is
+// the xor of that of all columns.
+func rowHash(columns []warehouse.Column, digits int, nulls uint64) string {
+	terms := []string{fmt.Sprintf("%d::UBIGINT", nulls)}
 	for _, c := range columns {
-		column := text(strings.ToLower(c.Name))
-		terms = append(terms, "hash(hash("+column+", "+comparable(name(c.Name), c.Type, digits)+"))", "hash(hash("+column+", NULL))")
+		terms = append(terms, "hash(hash("+hashName(c)+", "+comparable(name(c.Name), c.Type, digits)+"))")
 	}
 	return "hash(" + xor(terms) + ")"
+}
+
+func hashName(c warehouse.Column) string { return text(strings.ToLower(c.Name)) }
+
+// nullHash asks the engine for the hashes of nulls, for all columns together. What it has answered is kept: a constant of each name.
+func (c *conn) nullHash(ctx context.Context, columns []warehouse.Column) (uint64, error) {
+	var ask []string
+	for _, col := range columns {
+		if _, ok := c.w.nulls.Load(hashName(col)); !ok {
+			ask = append(ask, hashName(col))
+		}
+	}
+	if len(ask) > 0 {
+		query := "SELECT n, hash(hash(n, NULL)) FROM (SELECT unnest([" + strings.Join(ask, ", ") + "]) AS n)"
+		if err := c.rows(ctx, query, func(r *sql.Rows) error {
+			var column string
+			var hash uint64
+			err := r.Scan(&column, &hash)
+			c.w.nulls.Store(text(column), hash)
+			return err
+		}); err != nil {
+			return 0, err
+		}
+	}
+	var all uint64
+	for _, col := range columns {
+		if hash, ok := c.w.nulls.Load(hashName(col)); ok {
+			all ^= hash.(uint64) //nolint:forcetypeassert // nothing else is stored
+		}
+	}
+	return all, nil
 }
 
 // xor combines terms as a balanced tree: engines limit how deep expressions are nested.
@@ -62,35 +90,51 @@ func rounded(value string, digits int) string {
 		return value
 	}
 	scaled := fmt.Sprintf("%s * %d::DOUBLE", value, int64(1)<<drop+1)
-	return fmt.Sprintf("CASE WHEN abs(%s) < 1e280 THEN (%s) - ((%s) - %s) ELSE %s END", value, scaled, scaled, value, value)
+	return fmt.Sprintf("CASE WHEN %s BETWEEN -1e280 AND 1e280 THEN (%s) - ((%s) - %s) ELSE %s END", value, scaled, scaled, value, value)
 }
 
-// fingerprints counts and fingerprints the rows of a relation per partition. Nulls are the rows that lie in no partition.
-func (c *conn) fingerprints(ctx context.Context, from string, cut cutter, columns []warehouse.Column, digits int, where string) (contents []warehouse.Content, nulls int64, err error) {
+// A reading is what is to be counted and fingerprinted.
+type reading struct {
+	from    string
+	cut     cutter
+	columns []warehouse.Column
+	digits  int
+	set     calendar.Set // All for everything
+}
+
+// fingerprints counts and fingerprints the rows of a relation per partition. strays are the rows that lie in no partition; they are
+// counted where everything is read.
+func (c *conn) fingerprints(ctx context.Context, r reading) (contents []warehouse.Content, strays int64, err error) {
+	where := "true"
+	if !r.set.Equal(calendar.All()) {
+		where = r.cut.near(r.set)
+	}
+	nulls, err := c.nullHash(ctx, r.columns)
+	if err != nil {
+		return nil, 0, err
+	}
 	query := fmt.Sprintf("SELECT p, count(*), sum(h), bit_xor(h) FROM (SELECT %s AS p, %s AS h FROM %s WHERE %s) GROUP BY p ORDER BY p",
-		cut.partition(), rowHash(columns, digits), from, where)
-	err = c.rows(ctx, query, func(r *sql.Rows) error {
+		r.cut.partition(), rowHash(r.columns, r.digits, nulls), r.from, where)
+	err = c.rows(ctx, query, func(rows *sql.Rows) error {
 		var (
 			p    sql.NullInt64
 			n    int64
 			sum  any
 			bits uint64
 		)
-		if err := r.Scan(&p, &n, &sum, &bits); err != nil {
+		if err := rows.Scan(&p, &n, &sum, &bits); err != nil {
 			return err
 		}
-		if !p.Valid {
-			nulls += n
-			return nil
-		}
-		total, ok := sum.(*big.Int)
-		if !ok {
+		at := calendar.Partition(p.Int64)
+		switch total, ok := sum.(*big.Int); {
+		case !ok:
 			return fmt.Errorf("the sum of hashes is a %T", sum)
+		case !p.Valid:
+			strays += n
+		case r.set.Contains(at):
+			contents = append(contents, warehouse.Content{Partition: at, Rows: n, Fingerprint: fmt.Sprintf("%x-%024x-%016x", n, total, bits)})
 		}
-		contents = append(contents, warehouse.Content{
-			Partition: calendar.Partition(p.Int64), Rows: n, Fingerprint: fmt.Sprintf("%x-%024x-%016x", n, total, bits),
-		})
 		return nil
 	})
-	return contents, nulls, err
+	return contents, strays, err
 }

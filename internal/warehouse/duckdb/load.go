@@ -138,7 +138,7 @@ func (l *load) fill(ctx context.Context, query string) error {
 		if _, err := l.c.exec(ctx, "CREATE OR REPLACE TABLE "+at+" AS "+query); err != nil {
 			return err
 		}
-		columns, err := l.c.describe(ctx, "FROM "+at)
+		columns, err := l.c.describe(ctx, at)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -70,16 +71,10 @@ func (c *conn) swap(ctx context.Context, p warehouse.Publication, columns []ware
 	if err != nil {
 		return err
 	}
-	where := cut.filter(p.Set)
+	standing := reading{at, cut, columns, p.Target.Digits, p.Set}
 	if !out.Created {
-		var strays int64
-		if out.Replaced, strays, err = c.fingerprints(ctx, at, cut, columns, p.Target.Digits, where); err != nil {
+		if out.Replaced, err = c.remove(ctx, standing); err != nil {
 			return err
-		}
-		if len(out.Replaced) > 0 || strays > 0 {
-			if _, err := c.exec(ctx, "DELETE FROM "+at+" WHERE "+where); err != nil {
-				return err
-			}
 		}
 	}
 	checked, rest := wanted(p)
@@ -100,10 +95,30 @@ func (c *conn) swap(ctx context.Context, p warehouse.Publication, columns []ware
 			return err
 		}
 	}
-	if out.Inserted, _, err = c.fingerprints(ctx, at, cut, columns, p.Target.Digits, where); err != nil {
+	if out.Inserted, _, err = c.fingerprints(ctx, standing); err != nil {
 		return err
 	}
 	return compare(p, checked, out.Inserted)
+}
+
+// remove deletes the rows of the set's partitions and says what they were. Mostly there are none, which is quickly seen.
+func (c *conn) remove(ctx context.Context, standing reading) ([]warehouse.Content, error) {
+	where := standing.cut.filter(standing.set)
+	any := false
+	err := c.rows(ctx, "SELECT 1 FROM "+standing.from+" WHERE "+where+" LIMIT 1", func(r *sql.Rows) error {
+		any = true
+		var one int
+		return r.Scan(&one)
+	})
+	if err != nil || !any {
+		return nil, err
+	}
+	replaced, _, err := c.fingerprints(ctx, standing)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.exec(ctx, "DELETE FROM "+standing.from+" WHERE "+where)
+	return replaced, err
 }
 
 // wanted is what was checked of the partitions that are to be published. rest says that the stage holds rows of others too.
@@ -152,11 +167,14 @@ func (c *conn) fit(ctx context.Context, p warehouse.Publication, out *warehouse.
 		return nil, err
 	}
 	staged, standing := p.Stage.Columns, there.columns
-	switch {
-	case there.view:
+	if view, err := c.isView(ctx, at); err != nil {
+		return nil, err
+	} else if view {
 		return nil, &warehouse.SchemaError{
 			Relation: p.Target.Relation, Column: "*", Found: "rows", Wanted: "a view", Next: "drop the view, or name another relation",
 		}
+	}
+	switch {
 	case len(staged) == 0 || len(standing) == 0:
 		if len(staged) > 0 {
 			out.Created = true
@@ -194,7 +212,7 @@ func (c *conn) fit(ctx context.Context, p warehouse.Publication, out *warehouse.
 }
 
 func (c *conn) create(ctx context.Context, at relation, columns []warehouse.Column) error {
-	if _, err := c.exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+name(c.w.catalog)+"."+name(at.schema)); err != nil {
+	if err := c.makeSchema(ctx, c.w.catalog, at.schema); err != nil {
 		return err
 	}
 	defs := make([]string, len(columns))
@@ -202,6 +220,14 @@ func (c *conn) create(ctx context.Context, at relation, columns []warehouse.Colu
 		defs[i] = name(col.Name) + " " + col.Type
 	}
 	_, err := c.exec(ctx, "CREATE TABLE "+at.in(c.w.catalog)+" ("+strings.Join(defs, ", ")+")")
+	return err
+}
+
+func (c *conn) makeSchema(ctx context.Context, catalog, schema string) error {
+	if schema == "main" {
+		return nil
+	}
+	_, err := c.exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+name(catalog)+"."+name(schema))
 	return err
 }
 
@@ -255,7 +281,7 @@ func (w *Warehouse) Contents(ctx context.Context, target warehouse.Target, set c
 		if err := c.zone(ctx, target.Axis); err != nil {
 			return err
 		}
-		out, _, err = c.fingerprints(ctx, there.at, cut, there.columns, target.Digits, cut.filter(set))
+		out, _, err = c.fingerprints(ctx, reading{there.at, cut, there.columns, target.Digits, set})
 		return err
 	})
 	return out, err

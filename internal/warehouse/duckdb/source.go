@@ -99,7 +99,7 @@ func (c *conn) state(ctx context.Context, req warehouse.SourceRequest, at string
 		return nil, err
 	}
 	out := &warehouse.SourceState{Version: version, Columns: columns}
-	if out.Contents, out.Nulls, err = c.fingerprints(ctx, at, cut, columns, req.Target.Digits, "true"); err != nil {
+	if out.Contents, out.Nulls, err = c.fingerprints(ctx, reading{at, cut, columns, req.Target.Digits, calendar.All()}); err != nil {
 		return nil, err
 	}
 	out.Rows = out.Nulls
@@ -256,12 +256,16 @@ func (l *load) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(there.columns) > 0 && !there.view {
+	view, err := c.isView(ctx, r)
+	if err != nil {
+		return err
+	}
+	if len(there.columns) > 0 && !view {
 		return &warehouse.SourceError{
 			Source: l.req.Target.Relation, What: "a table of this name stands in " + c.w.path + " already", Next: "give the source another `relation`",
 		}
 	}
-	if _, err := c.exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+name(l.catalog)+"."+name(r.schema)); err != nil {
+	if err := c.makeSchema(ctx, l.catalog, r.schema); err != nil {
 		return err
 	}
 	from := name(headway) + "." + name(l.table) // without the catalog: the file may be opened under another name

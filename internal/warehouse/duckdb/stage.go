@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
+
+	duck "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/warehouse"
@@ -75,7 +78,7 @@ func shortHash(s string) string {
 
 // look counts and fingerprints what was staged, drops what was computed in passing, and refuses what lies outside.
 func (c *conn) look(ctx context.Context, at string, target warehouse.Target, set calendar.Set, attempt string) (*warehouse.Stage, error) {
-	columns, err := c.describe(ctx, "FROM "+at)
+	columns, err := c.describe(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +86,7 @@ func (c *conn) look(ctx context.Context, at string, target warehouse.Target, set
 	if err != nil {
 		return nil, err
 	}
-	contents, nulls, err := c.fingerprints(ctx, at, cut, columns, target.Digits, "true")
+	contents, nulls, err := c.fingerprints(ctx, reading{at, cut, columns, target.Digits, calendar.All()})
 	if err != nil {
 		return nil, err
 	}
@@ -144,34 +147,33 @@ func (c *conn) describe(ctx context.Context, query string) ([]warehouse.Column, 
 type found struct {
 	at      string
 	columns []warehouse.Column // none: there is no such relation
-	view    bool
 }
 
 // find looks for a relation in the file, and for a source that was copied into memory because the file is only read.
 func (c *conn) find(ctx context.Context, r relation) (found, error) {
-	var out found
-	var first string
-	err := c.rows(ctx, "SELECT c.database_name, c.schema_name, c.table_name, c.column_name, c.data_type, c.is_nullable, v.view_name IS NOT NULL "+
-		"FROM duckdb_columns() c LEFT JOIN duckdb_views() v "+
-		"ON v.database_name = c.database_name AND v.schema_name = c.schema_name AND v.view_name = c.table_name "+
-		"WHERE c.database_name IN (?, ?) AND lower(c.schema_name) = lower(?) AND lower(c.table_name) = lower(?) "+
-		"ORDER BY c.database_name = ?, c.column_index",
-		func(rows *sql.Rows) error {
-			var catalog, schema, table string
-			var col warehouse.Column
-			var view bool
-			if err := rows.Scan(&catalog, &schema, &table, &col.Name, &col.Type, &col.Nullable, &view); err != nil {
-				return err
-			}
-			if first == "" {
-				first, out.at, out.view = catalog, relation{schema, table}.in(catalog), view
-			}
-			if catalog == first {
-				out.columns = append(out.columns, col)
-			}
-			return nil
-		}, c.w.catalog, memoryCatalog, r.schema, r.table, memoryCatalog)
-	return out, err
+	catalogs := []string{c.w.catalog}
+	if c.w.opts.ReadOnly {
+		catalogs = append(catalogs, memoryCatalog)
+	}
+	for _, catalog := range catalogs {
+		columns, err := c.describe(ctx, r.in(catalog))
+		if err == nil {
+			return found{at: r.in(catalog), columns: columns}, nil
+		}
+		// Listing what there is would cost ten times as much as asking for what there should be.
+		if kind(err) != duck.ErrorTypeCatalog && kind(err) != duck.ErrorTypeBinder {
+			return found{}, err
+		}
+	}
+	return found{}, nil
+}
+
+// isView reports whether a relation of the file is a view.
+func (c *conn) isView(ctx context.Context, r relation) (bool, error) {
+	n := 0
+	err := c.c.QueryRowContext(ctx, "SELECT count(*) FROM duckdb_views() WHERE NOT internal AND database_name IN (?, ?) AND "+
+		"lower(schema_name) = lower(?) AND lower(view_name) = lower(?)", c.w.catalog, memoryCatalog, r.schema, r.table).Scan(&n)
+	return n > 0, err
 }
 
 // OpenStage makes room in the file for what a command will write.
@@ -204,11 +206,12 @@ func (w *Warehouse) SealStage(ctx context.Context, target warehouse.Target, set 
 		switch {
 		case err != nil:
 			return err
-		case filled.view:
-			return fmt.Errorf("%s.%s is a view: the command must leave a table there", open.schema, open.table)
 		case len(filled.columns) == 0:
 			out, err = c.emptyStage(ctx, sealed, target, set, attempt)
 			return err
+		}
+		if view, err := c.isView(ctx, open); err != nil || view {
+			return errors.Join(err, fmt.Errorf("%s.%s is a view: the command must leave a table there", open.schema, open.table))
 		}
 		if _, err := c.exec(ctx, "DROP TABLE IF EXISTS "+sealed.in(w.catalog)); err != nil {
 			return err

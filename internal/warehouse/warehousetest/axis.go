@@ -31,9 +31,9 @@ func instants(axis calendar.Axis, r *rand.Rand) []time.Time {
 }
 
 // assigned demands that the warehouse puts each row into the partition that the calendar does. values[i] is a row's time in SQL.
-func (s *store) assigned(axis calendar.Axis, values []string, want []calendar.Partition) {
+func (s *store) assigned(kind string, axis calendar.Axis, values []string, want []calendar.Partition) {
 	s.Helper()
-	target := table("assigned")
+	target := table(fmt.Sprintf("assigned_%s_%s_%s", kind, axis.Grain, strings.ToLower(strings.ReplaceAll(axis.Zone, "/", "_"))))
 	target.Axis = axis
 	counts := map[calendar.Partition]int64{}
 	parts := make([]string, len(values))
@@ -62,7 +62,7 @@ func (s *store) assigned(axis calendar.Axis, values []string, want []calendar.Pa
 	}
 	some := calendar.Of(half...)
 	for token := range 2 {
-		s.must(s.w.Raise(s.ctx, target.Table, bounds, 1))
+		s.must(s.w.Raise(s.ctx, target.Table, some, 1))
 		done := s.publish(target, stage, some, 1)
 		if len(done.Inserted) != len(half) || len(done.Replaced) != token*len(half) {
 			s.Fatalf("%v: inserted %d, replaced %d, want %d", axis, len(done.Inserted), len(done.Replaced), len(half))
@@ -74,7 +74,6 @@ func (s *store) assigned(axis calendar.Axis, values []string, want []calendar.Pa
 		}
 	}
 	s.must(s.w.Discard(s.ctx, stage))
-	s.must(s.Elsewhere(s.T, "drop table assigned"))
 }
 
 // columnOf writes instants as the values of a column, and says in which partition each lies by that column.
@@ -126,7 +125,7 @@ var axisCases = []testCase{
 				at := instants(axis, r)
 				for _, kind := range kinds {
 					values, want := s.columnOf(kind, axis, at)
-					s.assigned(axis, values, want)
+					s.assigned(kind, axis, values, want)
 				}
 			}
 		}
