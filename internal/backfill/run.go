@@ -257,7 +257,7 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 			return r.machine.Apply(run.Event{Kind: run.Noted, Table: b.Table, Result: &run.Result{Blocked: set, Cause: cause, Reason: reason}})
 		}
 		if err := errors.Join(
-			note(b.Set.Minus(b.Held), "", blockedReason(r.Coordinator, b)),
+			note(b.Set.Minus(b.Held), "", blockedReason(b)),
 			note(b.Held, run.CauseConflict, b.Table+" is held"),
 		); err != nil {
 			return fmt.Errorf("note what is blocked: %w", err)
@@ -304,7 +304,7 @@ func (r *runner) refused(ctx context.Context) ([]run.Event, error) {
 }
 
 // blockedReason is one line about the first blocked partition.
-func blockedReason(c *Coordinator, b plan.Blocked) string {
+func blockedReason(b plan.Blocked) string {
 	for _, item := range b.Items {
 		if item.Held || len(item.Missing) == 0 {
 			continue

@@ -206,23 +206,23 @@ func (s *side) possessions() float64 {
 // shoot takes one shot, at a second of the game.
 func (s *side) shoot(draw *rand.Rand, other *side, edge float64, at int) {
 	l := s.pick(draw, func(l *line) float64 { return l.wUse })
-	shot := newShot(draw, l.player)
-	shot.at = at
-	shot.made = draw.Float64() < shot.chance()+l.player.accuracy+edge
-	s.shots = append(s.shots, shot)
+	try := newShot(draw, l.player)
+	try.at = at
+	try.made = draw.Float64() < try.chance()+l.player.accuracy+edge
+	s.shots = append(s.shots, try)
 	l.fga++
-	if shot.three() {
+	if try.three() {
 		l.fg3a++
 	}
-	if !shot.made {
-		if !shot.three() && draw.Float64() < 0.19 {
+	if !try.made {
+		if !try.three() && draw.Float64() < 0.19 {
 			other.pick(draw, func(l *line) float64 { return float64(l.seconds) * l.player.blocks }).blk++
 		}
 		s.rebound(draw, other, 0.22)
 		return
 	}
 	l.fgm++
-	if shot.three() {
+	if try.three() {
 		l.fg3m++
 	}
 	if draw.Float64() < 0.69 {
