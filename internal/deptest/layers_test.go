@@ -26,7 +26,7 @@ var pureStd = []string{
 }
 
 // testModules may be imported by every test.
-var testModules = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine", "github.com/rogpeppe/go-internal"}
+var testModules = []string{"pgregory.net/rapid", "github.com/rogpeppe/go-internal"}
 
 // drivers may be imported by the tests of what stands above the contracts.
 var drivers = []string{"internal/ledger/mem", "internal/ledger/sqlite", "internal/warehouse/duckdb", "internal/dispatch/local"}
