@@ -64,6 +64,11 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 		}
 	}
 	if s.Expected, s.Coming, err = c.expectedSets(ctx, s.At); err != nil {
+		for name, found := range s.Sources {
+			if found.Err != nil && c.calendarsRead(name) {
+				return nil, fmt.Errorf("the calendar cannot be told: %w", found.Err)
+			}
+		}
 		return nil, err
 	}
 	snapshot, err := c.record(ctx, s, before, keys)
@@ -193,6 +198,16 @@ func (c *Coordinator) checkSource(ctx context.Context, t *worker.Table, sight *S
 		}
 	}
 	sight.Drifted = calendar.Of(bad...)
+	return nil
+}
+
+// Unreadable is the first source, in the order of the project, that tables rest on and that could not be read; nil where all could.
+func (c *Coordinator) Unreadable(sight *Sight, tables []string) error {
+	for _, name := range c.sourcesOf(tables) {
+		if found := sight.Sources[name]; found != nil && found.Err != nil {
+			return found.Err
+		}
+	}
 	return nil
 }
 

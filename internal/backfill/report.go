@@ -103,6 +103,7 @@ func (r *runner) report(ctx context.Context, cause error) *Report {
 	if r.machine == nil {
 		return out
 	}
+	defer r.refuseUnreadable(out)
 	for _, s := range r.machine.Summaries() {
 		out.Published += s.Published.Count()
 		out.Unchanged += s.Unchanged.Count()
@@ -111,6 +112,19 @@ func (r *runner) report(ctx context.Context, cause error) *Report {
 	}
 	out.StaleAfter = r.staleAfter(ctx)
 	return out
+}
+
+// refuseUnreadable keeps a run from saying that all is fresh while a source that it rests on cannot be read: what changed there is not known.
+func (r *runner) refuseUnreadable(out *Report) {
+	bad := r.Unreadable(r.sight, r.plan.Request.Tables)
+	if bad == nil || out.Exit != 0 {
+		return
+	}
+	why := bad.Error()
+	out.State, out.Exit, out.Reason = string(run.Refused), 3, &why
+	if out.Published > 0 {
+		out.State, out.Exit = string(run.Partial), 5
+	}
 }
 
 func (r *runner) tableReport(s run.Summary) TableReport {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +29,9 @@ var dataFile = regexp.MustCompile(`^(player_box|team_box|schedule|shots|player_p
 // Run makes a project from the nba template, runs it, and shows what a correction of one source date makes stale. Every step is a command
 // that a user could type, run as such.
 func (cmd demoCmd) Run(inv *invocation) error {
+	if inv.json() {
+		return &backfill.InputError{What: "the demo tells its story in text", Next: "leave --output away; each command that it shows answers in JSON"}
+	}
 	dir, err := cmd.folder(inv)
 	if err != nil {
 		return err
@@ -47,8 +52,11 @@ func (cmd demoCmd) Run(inv *invocation) error {
 	d := &demo{inv: inv, dir: dir}
 	date := "2023-01-11"
 	d.step("What has to be done? Nothing exists yet, so everything does.", "plan")
-	d.step("Do it. (More partitions than the guard allows unasked, hence --yes.)", "run", "--yes")
+	complete := d.step("Do it. (More partitions than the guard allows unasked, hence --yes.)", "run", "--yes") == 0
 	d.step("Coverage by state.", "status")
+	if !complete {
+		d.mend()
+	}
 	d.step("Why is this partition as it is?", "why", "player_composite_factors", date)
 	d.step("Nothing has changed: nothing to do.", "run")
 	if d.err != nil {
@@ -60,13 +68,58 @@ func (cmd demoCmd) Run(inv *invocation) error {
 	}
 	inv.heading("The source corrects one night, %s: %s", date, what)
 	d.step("What does that make stale, and why? That and nothing else.", "plan")
-	d.step("", "run", "--yes")
-	d.step("", "status")
+	d.step("Computing what may have changed shows what has not: there the cascade ends.", "run", "--yes")
+	d.step("All is fresh again.", "status")
 	if d.err != nil {
 		return d.err
 	}
 	inv.print("\nThe project stays in %s: try `headway --project %s why ml_feature_store %s`.", dir, dir, date)
 	return nil
+}
+
+// mend ends what the feed of the real data lacks for good: dates of games without box scores. They are told, and then said to stay empty.
+func (d *demo) mend() {
+	if d.err != nil {
+		return
+	}
+	// These tables hold the rows of the games themselves; the others are computed from the games before, and can go on.
+	played := []string{"team_offense_game_summary", "team_defense_game_summary", "player_game_summary", "ml_feature_store"}
+	from, to, ok := d.blocked(played[0])
+	if !ok {
+		return
+	}
+	d.step("Some dates are blocked, and with them what rests on them. Why?", "why", "ml_feature_store", to)
+	why := "The feed has no rows of these games and never will. A person says so, with a reason; that ends it."
+	for _, table := range played {
+		d.step(why, "mark", table, "--from", from, "--to", to, "--as", "skipped", "--reason", "the feed has no box scores of these games")
+		why = ""
+	}
+	d.step("Now the rest can be computed.", "run")
+}
+
+// blocked gives the first and the last partition of a table that are blocked.
+func (d *demo) blocked(table string) (from, to string, ok bool) {
+	var out bytes.Buffer
+	quiet := *d.inv.Process
+	quiet.Stdout, quiet.Stderr = &out, io.Discard
+	if code := Main(d.inv.ctx, &quiet, []string{"--project", d.dir, "plan", table, "--no-observe", "-o", "json"}); code != 0 {
+		return "", "", false
+	}
+	var p struct {
+		Blocked []struct {
+			Table     string `json:"table"`
+			Partition string `json:"partition"`
+		} `json:"blocked"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &p); err != nil {
+		return "", "", false
+	}
+	for _, b := range p.Blocked {
+		if b.Table == table {
+			from, to = firstOf(from, b.Partition), b.Partition
+		}
+	}
+	return from, to, from != ""
 }
 
 // MakeDemoProject makes the project of the demo in a new folder, with data copied from a folder; "" generates it.
@@ -159,21 +212,33 @@ type demo struct {
 	err error
 }
 
-// step shows a command and runs it. Exit 5 is no failure of the demo: real data has holes, and what they block is told.
-func (d *demo) step(why string, args ...string) {
+// step shows a command, runs it and gives its exit code. Exit 5 is no failure of the demo: real data has holes, and what they block is told.
+func (d *demo) step(why string, args ...string) int {
 	if d.err != nil {
-		return
+		return 0
 	}
 	if why != "" {
 		d.inv.heading("%s", why)
 	}
-	d.inv.print("$ headway %s", strings.Join(args, " "))
+	d.inv.print("$ headway %s", shellWords(args))
 	began := d.inv.Now()
 	code := Main(d.inv.ctx, d.inv.Process, append([]string{"--project", d.dir}, args...))
 	d.inv.print("(%s, exit %d)", d.inv.Now().Sub(began).Round(10*time.Millisecond), code)
 	if code != 0 && code != exitPartial && code != exitRefused {
 		d.err = &exitError{Code: code, Err: fmt.Errorf("`headway %s` ended with exit %d", strings.Join(args, " "), code)}
 	}
+	return code
+}
+
+// shellWords joins arguments as a shell would have to be given them.
+func shellWords(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		if words[i] = arg; strings.ContainsAny(arg, " '\"$") {
+			words[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // heading sets a line apart.

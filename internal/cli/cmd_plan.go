@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
@@ -86,7 +89,7 @@ func (cmd *planCmd) Run(inv *invocation) error {
 		return err
 	}
 	defer inv.close(c)
-	_, p, err := inv.makePlan(c, &cmd.requestFlags)
+	sight, p, err := inv.makePlan(c, &cmd.requestFlags)
 	if err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func (cmd *planCmd) Run(inv *invocation) error {
 	if err := inv.showPlan(c, p, cmd.Explain); err != nil {
 		return err
 	}
-	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0) {
+	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0 || c.Unreadable(sight, cmd.Table) != nil) {
 		return &exitError{Code: exitRefused}
 	}
 	return nil
@@ -203,10 +206,7 @@ func (inv *invocation) printPlan(c *backfill.Coordinator, p *plan.Plan, explain 
 		}
 		inv.table(rows)
 	}
-	for _, b := range p.Blocked {
-		inv.print("blocked: %s of %s (%s)", count(b.Set.Count(), "partition"), b.Table, span(b.Axis, b.Set))
-		inv.printLacks(b, explain)
-	}
+	inv.printBlocked(p, explain)
 	for _, s := range p.Skipped {
 		inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
 	}
@@ -225,32 +225,97 @@ func idle(leftOut bool) string {
 	return "nothing to do: all that was asked for is fresh"
 }
 
-// printLacks tells what blocked partitions wait for, those that wait for the same together, and what mends it.
-func (inv *invocation) printLacks(b plan.Blocked, explain bool) {
-	most := 3
-	if explain {
-		most = len(b.Items)
+// printBlocked tells what is blocked, in detail where the cause lies outside the plan, and by number where it only waits for what is blocked
+// itself.
+func (inv *invocation) printBlocked(p *plan.Plan, explain bool) {
+	blocked := map[string]calendar.Set{}
+	for _, b := range p.Blocked {
+		blocked[b.Table] = b.Set
 	}
-	sets, fixes := map[string][]calendar.Partition{}, map[string]string{}
-	var order []string
-	for _, item := range b.Items {
-		text := lacks(item)
-		if sets[text] == nil {
-			order = append(order, text)
-			fixes[text] = firstOf(strings.Join(item.Fix.Argv, " "), item.Fix.Text)
+	var behind []string
+	n := 0
+	for _, b := range p.Blocked {
+		roots := b.Items
+		if !explain {
+			roots = rootsOf(b.Items, blocked)
 		}
-		sets[text] = append(sets[text], item.Partition)
+		if len(roots) == 0 {
+			behind = append(behind, b.Table)
+			n += b.Set.Count()
+			continue
+		}
+		inv.print("blocked: %s of %s (%s)", count(b.Set.Count(), "partition"), b.Table, span(b.Axis, b.Set))
+		inv.printLacks(b.Axis, roots, explain)
 	}
-	for i, text := range order {
-		if i == most {
-			inv.print("  and more: --explain names up to %d partitions", len(b.Items))
-			return
+	if len(behind) > 0 {
+		inv.print("blocked behind them: %s of %s (--explain tells each)", count(n, "partition"), abbreviated(behind, 3))
+	}
+}
+
+// rootsOf are the blocked partitions that lack something which is not blocked itself, with only that of what they lack.
+func rootsOf(items []plan.BlockedItem, blocked map[string]calendar.Set) []plan.BlockedItem {
+	var out []plan.BlockedItem
+	for _, item := range items {
+		var lacks []plan.Lack
+		for _, l := range item.Missing {
+			if l.Set = l.Set.Minus(blocked[l.Table]); !l.Set.Empty() {
+				lacks = append(lacks, l)
+			}
 		}
-		inv.print("  %s %s", b.Axis.FormatSet(calendar.Of(sets[text]...), 2), text)
-		if fixes[text] != "" && (i == 0 || fixes[order[i-1]] != fixes[text]) {
-			inv.print("    mend it: %s", fixes[text])
+		if item.Missing = lacks; item.Held || len(lacks) > 0 {
+			out = append(out, item)
 		}
 	}
+	return out
+}
+
+// printLacks tells what blocked partitions wait for, those that wait for partitions of the same tables together, and what mends it.
+func (inv *invocation) printLacks(axis calendar.Axis, items []plan.BlockedItem, explain bool) {
+	type group struct {
+		partitions []calendar.Partition
+		lacks      map[string]plan.Lack
+		fix        string
+	}
+	groups, order := map[string]*group{}, []string{}
+	for _, item := range items {
+		key := fmt.Sprint(item.Held)
+		for _, l := range item.Missing {
+			key += " " + l.Table
+		}
+		if explain {
+			key += axis.ID(item.Partition)
+		}
+		g := groups[key]
+		if g == nil {
+			g = &group{lacks: map[string]plan.Lack{}, fix: firstOf(strings.Join(item.Fix.Argv, " "), item.Fix.Text)}
+			groups[key] = g
+			order = append(order, key)
+		}
+		g.partitions = append(g.partitions, item.Partition)
+		for _, l := range item.Missing {
+			l.Set = l.Set.Union(g.lacks[l.Table].Set)
+			g.lacks[l.Table] = l
+		}
+	}
+	for _, key := range order {
+		g := groups[key]
+		one := plan.BlockedItem{Held: strings.HasPrefix(key, "true")}
+		for _, name := range slices.Sorted(maps.Keys(g.lacks)) {
+			one.Missing = append(one.Missing, g.lacks[name])
+		}
+		inv.print("  %s: %s", extent(axis, calendar.Of(g.partitions...)), lacks(one))
+		if g.fix != "" {
+			inv.print("    mend it: %s", g.fix)
+		}
+	}
+}
+
+// extent is a set as people read it: its ranges, or, where they are many, its first and last partition and how many it has.
+func extent(axis calendar.Axis, set calendar.Set) string {
+	if len(set.Intervals()) <= 2 {
+		return axis.FormatSet(set, 2)
+	}
+	return fmt.Sprintf("%s (%s)", span(axis, set), thousands(set.Count()))
 }
 
 // span is a set as its first and last partition.
@@ -289,12 +354,12 @@ func lacks(item plan.BlockedItem) string {
 	}
 	var parts []string
 	for _, l := range item.Missing {
-		parts = append(parts, fmt.Sprintf("%s %s", l.Table, l.Axis.FormatSet(l.Set, 2)))
+		parts = append(parts, l.Table+" "+extent(l.Axis, l.Set))
 	}
 	if len(parts) == 0 {
-		return "waits for its inputs"
+		return "waiting for inputs"
 	}
-	return "waits for " + strings.Join(parts, " and ")
+	return "waiting for " + strings.Join(parts, " and ")
 }
 
 type whyCmd struct {
@@ -329,15 +394,72 @@ func (cmd whyCmd) Run(inv *invocation) error {
 	}); err != nil {
 		return err
 	}
+	origin, err := inv.origin(c, sight, cmd.Table, p)
+	if err != nil {
+		return err
+	}
 	if inv.json() {
-		text, err := chain.JSON()
-		if err != nil {
-			return fmt.Errorf("write down why: %w", err)
-		}
-		return inv.answer(json.RawMessage(bytes.TrimSpace(text)))
+		return inv.answerWhy(chain, origin)
 	}
 	inv.printChain(chain)
-	return inv.printProvenance(c, sight, cmd.Table, p)
+	if origin != nil {
+		inv.print("written by attempt %s of run %s at %s, code %s", origin.Attempt, origin.Run, origin.At.UTC().Format(time.DateTime), short(origin.Code))
+		for _, read := range origin.Read {
+			inv.print("  from %s %s (%s)", read.Table, read.text, count(read.Partitions, "partition"))
+		}
+	}
+	return nil
+}
+
+// An origin is who wrote what stands in a partition, with which code, from which inputs.
+type origin struct {
+	Attempt string       `json:"attempt"`
+	Run     string       `json:"run"`
+	At      time.Time    `json:"at"`
+	Code    string       `json:"code"`
+	Read    []originRead `json:"read"`
+}
+
+type originRead struct {
+	Table      string                `json:"table"`
+	Intervals  []backfill.IntervalID `json:"intervals"`
+	Partitions int                   `json:"partitions"`
+
+	text string
+}
+
+// origin is nil for what no attempt wrote.
+func (inv *invocation) origin(c *backfill.Coordinator, sight *backfill.Sight, table string, p calendar.Partition) (*origin, error) {
+	by, err := c.Provenance(inv.ctx, table, p)
+	if err != nil || by == nil {
+		return nil, err
+	}
+	out := &origin{Attempt: string(by.ID), Run: string(by.Run), At: by.EndedAt, Code: by.Version, Read: []originRead{}}
+	return out, sight.View.With(inv.ctx, func(w *plan.World) error {
+		for _, in := range c.Tables[table].Inputs {
+			read := w.Upstream(table, in, calendar.Of(p))
+			if read.Empty() {
+				continue
+			}
+			bridged := backfill.Bridge(read, sight.Expected[in.Table])
+			out.Read = append(out.Read, originRead{in.Table, c.Intervals(in.Table, bridged), read.Count(), span(c.Tables[in.Table].Axis, read)})
+		}
+		return nil
+	})
+}
+
+// answerWhy adds who wrote the partition to the chain's JSON.
+func (inv *invocation) answerWhy(chain *plan.Chain, by *origin) error {
+	text, err := chain.JSON()
+	if err != nil {
+		return fmt.Errorf("write down why: %w", err)
+	}
+	written, err := json.Marshal(by)
+	if err != nil {
+		return fmt.Errorf("write down why: %w", err)
+	}
+	text = bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}"))
+	return inv.answer(json.RawMessage(fmt.Sprintf(`%s,"written_by":%s}`, text, written)))
 }
 
 func (inv *invocation) printChain(chain *plan.Chain) {
@@ -354,21 +476,4 @@ func (inv *invocation) printChain(chain *plan.Chain) {
 			inv.print("  %s", strings.Join(chain.Fix.Argv, " "))
 		}
 	}
-}
-
-// printProvenance tells who wrote what stands in a partition, with which code, from which inputs.
-func (inv *invocation) printProvenance(c *backfill.Coordinator, sight *backfill.Sight, table string, p calendar.Partition) error {
-	origin, err := c.Provenance(inv.ctx, table, p)
-	if err != nil || origin == nil {
-		return err
-	}
-	inv.print("written by attempt %s of run %s at %s, code %s", origin.ID, origin.Run, origin.EndedAt.UTC().Format("2006-01-02 15:04:05"), short(origin.Version))
-	return sight.View.With(inv.ctx, func(w *plan.World) error {
-		for _, in := range c.Tables[table].Inputs {
-			if read := w.Upstream(table, in, calendar.Of(p)); !read.Empty() {
-				inv.print("  from %s %s (%s)", in.Table, span(c.Tables[in.Table].Axis, read), count(read.Count(), "partition"))
-			}
-		}
-		return nil
-	})
 }

@@ -137,6 +137,8 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	if len(r.Tables) == 0 {
 		if r.Exit == 0 {
 			inv.print("%s", idle(false))
+		} else if r.Reason != nil {
+			inv.print("nothing was done: %s", *r.Reason)
 		}
 		return nil
 	}
@@ -151,6 +153,9 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	inv.printChecks(r)
 	inv.printOpen(r)
 	for _, s := range r.StaleAfter {
+		if s.Partitions <= openOf(r, s.Table) {
+			continue // told above
+		}
 		inv.print("not fresh after the run: %s of %s", count(s.Partitions, "partition"), s.Table)
 	}
 	line := fmt.Sprintf("run %s: %s in %.1f s: %s published", r.Run, r.State, r.Seconds, count(r.Published, "partition"))
@@ -164,10 +169,29 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	return nil
 }
 
-// printOpen names what was not published and the first reason of each table; a reason that several tables share is told once.
+// openOf is how many partitions of a table the run did not publish.
+func openOf(r *backfill.Report, table string) int {
+	for _, t := range r.Tables {
+		if t.Table == table {
+			return t.Quarantined + t.Failed + t.Blocked + t.Stopped
+		}
+	}
+	return 0
+}
+
+// printOpen names what was not published and the first reason of each table. Tables come in the order of the graph: what is blocked after the
+// first blocked one mostly waits for it, and is told by number.
 func (inv *invocation) printOpen(r *backfill.Report) {
 	told := map[string]bool{}
+	var behind []string
+	first := true
 	for _, t := range r.Tables {
+		only := t.Quarantined+t.Failed+t.Stopped == 0 && t.Blocked > 0
+		if only && !first {
+			behind = append(behind, t.Table)
+			continue
+		}
+		first = first && t.Blocked == 0 && t.Quarantined+t.Failed == 0
 		for _, open := range t.Open {
 			inv.print("%s: %s %s", t.Table, open.What, intervalText(open.Intervals))
 		}
@@ -176,7 +200,10 @@ func (inv *invocation) printOpen(r *backfill.Report) {
 			inv.print("  %s", strings.ReplaceAll(*t.Reason, "\n", "\n  "))
 		}
 	}
-	if r.Reason != nil && r.Exit != 0 && !told[*r.Reason] {
+	if len(behind) > 0 {
+		inv.print("blocked as well: %s (`headway why TABLE PARTITION` tells the chain)", abbreviated(behind, 4))
+	}
+	if r.Reason != nil && r.Exit != 0 && !told[*r.Reason] && len(told) == 0 {
 		inv.print("  %s", strings.ReplaceAll(*r.Reason, "\n", "\n  "))
 	}
 }
@@ -212,7 +239,7 @@ func (inv *invocation) printChecks(r *backfill.Report) {
 	}
 	switch {
 	case len(rows) > 1 && others > 0:
-		inv.print("%s passed as before (all of them: -o json)\n", count(others, "other check"))
+		inv.print("%s passed (-o json names them)\n", count(others, "other check"))
 	case len(rows) > 1:
 		inv.print("")
 	case others > 0:

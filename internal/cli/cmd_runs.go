@@ -276,5 +276,9 @@ func (cmd showCmd) Run(inv *invocation) error {
 		inv.table(rows)
 		inv.print("")
 	}
+	if len(r.Report) == 0 {
+		inv.print("run %s: %s: %s of %s done", r.ID, report.State, thousands(r.Done), count(r.Total, "partition"))
+		return nil
+	}
 	return inv.printReport(report)
 }

@@ -84,6 +84,9 @@ func (cmd statusCmd) Run(inv *invocation) error {
 		inv.printStatus(list, cmd.Strip)
 	}
 	if err == nil && cmd.ExitCode {
+		if c.Unreadable(sight, cmd.Table) != nil {
+			return &exitError{Code: exitRefused} // the warning has said it
+		}
 		for _, s := range list {
 			if s.freshCount() < s.Expected {
 				return &exitError{Code: exitRefused}
@@ -137,10 +140,19 @@ func (inv *invocation) printStatus(list []*tableStatus, force bool) {
 		}
 		inv.print("  %s", stripLegend)
 	}
+	told, behind := false, 0
 	for _, s := range list {
+		if told && onlyBlocked(s) {
+			behind++ // mostly behind the first: why tells
+			continue
+		}
 		for _, line := range holes(s) {
 			inv.print("%s", line)
+			told = true
 		}
+	}
+	if behind > 0 {
+		inv.print("%s blocked as well", count(behind, "more table"))
 	}
 }
 
@@ -169,6 +181,15 @@ func stateCounts(states map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
+// onlyBlocked reports whether being blocked is all that is wrong with a table.
+func onlyBlocked(s *tableStatus) bool {
+	n := 0
+	for _, state := range []string{"failed", "quarantined", "failing", "in_doubt", "foreign", "held"} {
+		n += s.States[state]
+	}
+	return n == 0 && s.States["blocked"] > 0
+}
+
 // holes names the ranges of a table that want attention: at most three by table.
 func holes(s *tableStatus) []string {
 	const most = 3
@@ -184,7 +205,7 @@ func holes(s *tableStatus) []string {
 			more++
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s: %s from %s to before %s: headway why %s %s",
+		out = append(out, fmt.Sprintf("%s: %s [%s, %s): see `headway why %s %s`",
 			s.Table, iv.State, s.Intervals[i].Start, s.Intervals[i].End, s.Table, s.Intervals[i].Start))
 	}
 	if more > 0 {

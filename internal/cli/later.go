@@ -49,7 +49,8 @@ var instead = map[string]string{
 }
 
 // Run says that the command is not there.
-func (laterCmd) Run(k *kong.Context) error {
+func (laterCmd) Run(inv *invocation, k *kong.Context) error {
+	inv.flags.Output = outputOf(inv.args) // the flags of such a command are not read
 	name := k.Selected().Name
 	next := "see docs/cli.md, \"Not there yet\""
 	if other, ok := instead[name]; ok {

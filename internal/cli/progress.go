@@ -55,9 +55,14 @@ func (p *progress) start(id ledger.RunID, total int) {
 			mpb.AppendDecorators(decor.Percentage(), decor.AverageSpeed(0, "  %.0f/s"), decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)),
 		)
 	default:
-		p.quit, p.done = make(chan struct{}), make(chan struct{})
-		go p.lines()
+		p.tell()
 	}
+}
+
+// tell starts the lines.
+func (p *progress) tell() {
+	p.quit, p.done = make(chan struct{}), make(chan struct{})
+	go p.lines()
 }
 
 // lines tells how far the run is every ten seconds, also while one chunk takes longer than that.
