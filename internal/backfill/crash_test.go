@@ -143,3 +143,28 @@ func (sc *scenario) between(t *testing.T, s *site) {
 		}
 	}
 }
+
+// TestProcessDiesAmongWorkers is the same with several workers at once: which call is the k-th differs from time to time.
+func TestProcessDiesAmongWorkers(t *testing.T) {
+	sc := first(t)
+	for k := 3; k <= sc.calls; k += 4 {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%03d answer lost %t", k, lost), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := sc.site.copyTo(t, folder(t))
+					s.faults = &faults{at: k, after: lost, dies: true}
+					report, _, err := s.run(t.Context(), plan.Request{}, backfill.RunOptions{MaxParallel: 4})
+					s.faults = nil
+					sc.between(t, s)
+					s.settle(t)
+					s.look(t).same(t, sc.after)
+					s.wantOnce(t)
+					if t.Failed() {
+						t.Logf("the disturbed run: %v %s", err, describe(report))
+					}
+				})
+			})
+		}
+	}
+}
