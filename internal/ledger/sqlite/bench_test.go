@@ -128,6 +128,8 @@ func benchSnapshot(b *testing.B, days, each int) {
 	l := benchLedger(b)
 	keys := fillSegments(b, l, 1000, days, each)
 	b.ResetTimer()
+	used := cpu()
+	defer func() { b.ReportMetric(1000*(cpu()-used).Seconds()/float64(b.N), "cpu-ms/op") }()
 	for b.Loop() {
 		s := must[*history.Snapshot](b)(l.Snapshot(b.Context(), keys))
 		if n := len(s.Tables[keys[999]].Segments); n != days/each {

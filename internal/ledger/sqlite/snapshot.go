@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -63,6 +64,7 @@ type gathered struct {
 	*history.Table
 	pages                               [verdicts + 1][][]byte
 	held, inFlight, reserved, unsettled []calendar.Interval
+	handed                              bool // to be unpacked: all of it has been read
 }
 
 func (l *Ledger) newGathering(s *session, since history.Seq) *gathering {
@@ -79,13 +81,13 @@ func (g *gathering) read(wanted func(key string) bool) error {
 	for _, step := range []func() error{
 		g.readOver,
 		func() error { return g.readTables(wanted) },
-		g.readPeriods, g.readPages, g.readClaims, g.readFlights, g.readExpected, g.readVersions,
+		g.readPeriods, g.readClaims, g.readFlights, g.readExpected, g.readVersions, g.readPages,
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	return g.unpack()
+	return nil
 }
 
 // readOver judges the live leases.
@@ -178,12 +180,38 @@ func (g *gathering) each(fn func(t *gathered, r row) error, query, condition, or
 	return nil
 }
 
-// readPages takes the pages of segments and verdicts that hold something written after since, and all moves.
+// readPages takes the pages of segments and verdicts that hold something written after since, and all moves. Histories are unpacked on
+// all processors while it goes on reading.
 func (g *gathering) readPages() error {
-	return g.each(func(t *gathered, r row) error {
+	workers := min(runtime.GOMAXPROCS(0), 1+len(g.tables)/manyTables)
+	ready := make(chan *gathered, 2*workers)
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for t := range ready {
+				errs[w] = errors.Join(errs[w], t.unpack(g.since))
+			}
+		})
+	}
+	var last *gathered
+	err := g.each(func(t *gathered, r row) error {
+		if last != nil && last != t {
+			last.handed = true
+			ready <- last
+		}
+		last = t
 		t.pages[r.int(1)] = append(t.pages[r.int(1)], r.blob(2))
 		return nil
 	}, `SELECT table_id, kind, rows FROM page`, `kind <= 2 AND (written > ? OR kind = 1)`, `kind, start`, g.since)
+	for _, t := range g.tables {
+		if !t.handed {
+			ready <- t
+		}
+	}
+	close(ready)
+	wg.Wait()
+	return errors.Join(append(errs, err)...)
 }
 
 func (g *gathering) readClaims() error {
@@ -240,30 +268,7 @@ func (g *gathering) readPeriods() error {
 	}, `SELECT name, seq, intervals FROM period ORDER BY name, seq`)
 }
 
-// unpack makes the histories of what was read, on all processors.
-func (g *gathering) unpack() error {
-	all := make([]*gathered, 0, len(g.tables))
-	for _, t := range g.tables {
-		all = append(all, t)
-	}
-	workers := min(runtime.GOMAXPROCS(0), 1+len(all)/manyTables)
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < len(all) && errs[w] == nil; i += workers {
-				errs[w] = all[i].unpack(g.since)
-			}
-		})
-	}
-	wg.Wait()
-	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
-	if i >= 0 {
-		return errs[i]
-	}
-	return nil
-}
-
+// unpack makes the history of what was read.
 func (t *gathered) unpack(since history.Seq) error {
 	t.Held, t.InFlight = calendar.NewSet(t.held...), calendar.NewSet(t.inFlight...)
 	t.Reserved, t.Unsettled = calendar.NewSet(t.reserved...), calendar.NewSet(t.unsettled...)
@@ -291,10 +296,10 @@ func unpack[T any, R history.Row[R]](c codec[T], pages [][]byte, take func(*T) (
 	}
 	out := make([]R, 0, n)
 	var r pageReader
+	var stored T // read into again and again: every codec sets every field
 	for _, blob := range pages {
 		r.open(blob)
 		for range r.rows {
-			var stored T
 			c.read(&r, &stored)
 			row, ok := take(&stored)
 			if !ok {
