@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"time"
 
 	"github.com/headway-data/headway/internal/history"
 )
@@ -132,17 +131,19 @@ func Describe(seq history.Seq, head string, rows []history.Segment) string {
 	return string(text)
 }
 
-// SeqOf reads back the clock of a Describe.
-func SeqOf(described string) history.Seq {
+func read(described string) toldState {
 	var s toldState
 	if json.Unmarshal([]byte(described), &s) != nil {
-		return 0
+		return toldState{}
 	}
-	return history.Seq(s.Seq)
+	return s
 }
+
+// SeqOf reads back the clock of a Describe.
+func SeqOf(described string) history.Seq { return history.Seq(read(described).Seq) }
 
 // Repeats reports whether a mark is the one that an entry tells of: by the same person at the same instant.
 func (m Mark) Repeats(e AuditEntry) bool {
 	return e.Action == "mark."+string(m.Kind) && e.Table == m.Table && e.Set.Equal(m.Set) && e.Reason == m.Reason && e.Actor == m.Actor &&
-		e.At.Equal(m.At.Truncate(time.Nanosecond))
+		e.At.Equal(m.At) && (m.Kind != MarkHeadTo || read(e.After).Head == m.Version)
 }
