@@ -143,13 +143,16 @@ func BenchmarkJudgeWithin(b *testing.B) {
 		b.Run(shape.name, func(b *testing.B) {
 			w := plan.NewWorld(in)
 			mustPlan(b, w)
-			for b.Loop() {
-				h := *w.Tables[read]
-				at := calendar.Partition(rng.Intn(planDays - 7))
-				h.Segments = history.Overlay(h.Segments, []history.Segment{planSegment(table, calendar.Single(at), w.Seq+2)})
-				w.Replace(read, &h, w.Seq+2)
+			at := calendar.Partition(planDays / 2)
+			histories := [2]history.Table{*w.Tables[read], *w.Tables[read]}
+			fresh := planSegment(table, calendar.Single(at), w.Seq+2)
+			histories[1].Segments = history.Overlay(histories[1].Segments, []history.Segment{fresh})
+			turn := 0
+			least(b, func() {
+				turn++
+				w.Update(read, &histories[turn%2], w.Seq+2, calendar.Of(at))
 				w.JudgeWithin(table.Name, calendar.Range(at, at+7))
-			}
+			})
 		})
 	}
 }

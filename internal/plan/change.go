@@ -28,51 +28,57 @@ import (
 
 // changes are the rows of a history that can make readers stale.
 type changes struct {
-	of *Columns
+	history *history.Table
+	of      *Columns // nil until they are needed; see node.columns
 	// unlogged are moves that nobody has logged yet.
 	unlogged []history.Move
-	newest   history.Seq // of all
 	// Made when a reader needs them: the content, all moves, and those that dense columns do not tell of.
 	content, moved, stray *column
 }
 
 // newChanges reads a history. What the calendar gained or lost and nobody has logged yet counts as moved just now, at seq+1.
 func newChanges(h *history.Table, columns *Columns, expected calendar.Set, seq history.Seq) changes {
-	c := changes{of: columns, newest: columns.newest}
+	c := changes{history: h, of: columns}
 	if !alike(h.Known, expected) {
 		gained := history.Spread(history.Move{Seq: seq + 1, Gained: true}, expected.Minus(h.Known))
 		lost := history.Spread(history.Move{Seq: seq + 1}, h.Known.Minus(expected))
 		c.unlogged = history.Overlay(gained, lost)
-		c.newest = max(c.newest, seq+1)
 	}
 	return c
+}
+
+// newest is the latest sequence of all changes of a table.
+func (n *node) newest() history.Seq {
+	out := n.columns().newest
+	if k := len(n.changes.unlogged); k > 0 {
+		out = max(out, n.changes.unlogged[k-1].Seq) // they all have the same
+	}
+	return out
 }
 
 // columns are the content and all moves.
 func (c *changes) columns() (content, moved *column) {
 	if c.content == nil {
 		c.content = &column{}
-		for i := range c.of.segments {
-			c.content.add(c.of.segments[i].Interval, c.of.segments[i].ChangedSeq)
+		for i := range c.history.Segments {
+			c.content.add(c.history.Segments[i].Interval, c.history.Segments[i].ChangedSeq)
 		}
-		c.moved = moves(history.Overlay(c.of.moves, c.unlogged))
+		c.moved = moves(history.Overlay(c.history.Moves, c.unlogged))
 	}
 	return c.content, c.moved
 }
 
 // after appends what changed after a sequence within a window, and what moved after it within a reach.
 func (c *changes) after(out []calendar.Interval, window, reach calendar.Interval, seq history.Seq) []calendar.Interval {
-	segments := c.of.segments
-	for i := firstSegment(segments, window.Start); i < len(segments) && segments[i].Start < window.End; i++ {
-		if segments[i].ChangedSeq > seq {
-			out = append(out, segments[i].Interval.Intersect(window))
+	for _, s := range rowsIn(c.history.Segments, window) {
+		if s.ChangedSeq > seq {
+			out = append(out, s.Interval.Intersect(window))
 		}
 	}
-	for _, moves := range [][]history.Move{c.of.moves, c.unlogged} {
-		i := sort.Search(len(moves), func(i int) bool { return moves[i].End > reach.Start })
-		for ; i < len(moves) && moves[i].Start < reach.End; i++ {
-			if moves[i].Seq > seq {
-				out = append(out, moves[i].Interval.Intersect(reach))
+	for _, moves := range [][]history.Move{c.history.Moves, c.unlogged} {
+		for _, m := range rowsIn(moves, reach) {
+			if m.Seq > seq {
+				out = append(out, m.Interval.Intersect(reach))
 			}
 		}
 	}
@@ -103,9 +109,42 @@ type reading struct {
 
 // changed appends the partitions of the readings whose input changed since they read it.
 func (e *edge) changed(out []calendar.Interval, reads []reading) []calendar.Interval {
+	if len(reads) <= fewReadings && e.read.changes.content == nil {
+		return e.changedNear(out, reads)
+	}
 	content, moved := e.read.changes.columns()
 	out = e.changedIn(out, content, reads, narrow)
 	return e.changedIn(out, moved, reads, wide)
+}
+
+// fewReadings are looked at one by one, in the rows that their windows meet: then nobody has to look at all rows.
+const fewReadings = 64
+
+// changedNear is changed for few readings.
+func (e *edge) changedNear(out []calendar.Interval, reads []reading) []calendar.Interval {
+	var buf [8]calendar.Interval
+	for _, r := range reads {
+		for k := range e.spans {
+			s := &e.spans[k]
+			for _, width := range []width{narrow, wide} {
+				hull := calendar.Interval{Start: s.lo(r.Start, width), End: s.hi(r.End-1, width)}
+				near := buf[:0]
+				if width == narrow {
+					near = e.read.changes.after(near, hull, calendar.Interval{}, r.seq)
+				} else {
+					near = e.read.changes.after(near, calendar.Interval{}, hull, r.seq)
+				}
+				for _, iv := range near {
+					at := len(out)
+					out = s.downstream(out, iv, width)
+					for i := at; i < len(out); i++ {
+						out[i] = out[i].Intersect(r.Interval)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // changedIn walks readings and changes side by side: as neither end of a window decreases, neither do the rows that it meets.

@@ -1,24 +1,39 @@
 package plan
 
 import (
+	"sort"
+
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
 )
 
-// differences is the set of partitions about which two histories of a table say different things.
-func differences(a, b *history.Table) calendar.Set {
-	ivs := rowsDiffer(nil, a.Segments, b.Segments)
-	ivs = rowsDiffer(ivs, a.Verdicts, b.Verdicts)
-	ivs = rowsDiffer(ivs, a.Moves, b.Moves)
+// differences is the set of partitions about which two histories of a table say different things. Rows are compared within a set only.
+func differences(a, b *history.Table, within calendar.Set) calendar.Set {
+	var ivs []calendar.Interval
+	for _, iv := range within.Intervals() {
+		ivs = rowsDiffer(ivs, rowsIn(a.Segments, iv), rowsIn(b.Segments, iv))
+		ivs = rowsDiffer(ivs, rowsIn(a.Verdicts, iv), rowsIn(b.Verdicts, iv))
+		ivs = rowsDiffer(ivs, rowsIn(a.Moves, iv), rowsIn(b.Moves, iv))
+	}
 	out := calendar.NewSet(ivs...)
 	for _, s := range [][2]calendar.Set{
 		{a.Known, b.Known}, {a.Held, b.Held}, {a.InFlight, b.InFlight}, {a.Reserved, b.Reserved}, {a.Unsettled, b.Unsettled},
 	} {
-		if !s[0].Equal(s[1]) {
+		if !alike(s[0], s[1]) {
 			out = calendar.UnionAll(out, s[0].Minus(s[1]), s[1].Minus(s[0]))
 		}
 	}
 	return out
+}
+
+// rowsIn are the rows that meet an interval, whole.
+func rowsIn[T history.Row[T]](rows []T, iv calendar.Interval) []T {
+	if iv.Empty() {
+		return nil
+	}
+	i := sort.Search(len(rows), func(i int) bool { return rows[i].Bounds().End > iv.Start })
+	n := sort.Search(len(rows)-i, func(k int) bool { return rows[i+k].Bounds().Start >= iv.End })
+	return rows[i : i+n]
 }
 
 // rowsDiffer appends the intervals in which two lists of rows differ.

@@ -74,9 +74,6 @@ func (n *node) changedRefs(p calendar.Partition, seq history.Seq, limit int) []R
 		if !e.in.Restates {
 			continue
 		}
-		if e.read.changes.newest <= seq {
-			continue
-		}
 		var found []calendar.Interval
 		for i := range e.spans {
 			found = e.read.changes.after(found, e.spans[i].at(p, narrow), e.spans[i].at(p, wide), seq)

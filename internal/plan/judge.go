@@ -166,11 +166,12 @@ func (n *node) lacking() calendar.Set {
 // contents sorts what stands in the partitions of the set, and gives what those read that can be stale by their inputs; all says that it is
 // the whole of the history, which is not written down.
 func (w *World) contents(n *node, set calendar.Set, j *Judgement) (reads []reading, all bool) {
-	c := n.columns
-	switch {
-	case c.n == 0:
+	if len(n.history.Segments) == 0 {
 		j.Missing = set
 		return nil, false
+	}
+	switch c := n.whole(set); {
+	case c == nil:
 	case c.plain && (n.table.IsSource() || n.table.Lookback == 0 && !n.table.Immutable && c.n > fewSegments):
 		if !alike(c.covered, set) {
 			j.Missing = set.Minus(c.covered)
@@ -266,10 +267,17 @@ func (w *World) late(n *node, seg *history.Segment, iv calendar.Interval, out *c
 	}
 }
 
+// whole gives the columns of a table's history where so much of it is judged that they are worth making.
+func (n *node) whole(set calendar.Set) *Columns {
+	if len(n.history.Segments) > fewSegments && set.Count() <= fewReadings {
+		return nil
+	}
+	return n.columns()
+}
+
 // inputsChanged fills Input: what was read has changed since (see change.go). With all the reads are those of the whole history.
 func (w *World) inputsChanged(n *node, set calendar.Set, reads []reading, all bool, j *Judgement) {
-	c := n.columns
-	dense := all && c.dense && 4*set.Count() > c.n // else a few reads are quicker looked at one by one
+	c := n.whole(set)
 	write := func() []reading {
 		if all && reads == nil {
 			reads = readings(n.history.Segments, set)
@@ -279,10 +287,13 @@ func (w *World) inputsChanged(n *node, set calendar.Set, reads []reading, all bo
 	var ivs []calendar.Interval
 	for _, e := range n.inputs {
 		switch {
-		case !e.in.Restates || e.read.changes.newest <= c.oldest:
-		case dense && e.dense():
+		case !e.in.Restates:
+		case c == nil:
+			ivs = e.changedNear(ivs, reads)
+		case e.read.newest() <= c.oldest:
+		case all && c.dense && e.dense():
 			for i := range e.spans {
-				ivs = c.stale(ivs, e.read.columns, e.spans[i].first, e.spans[i].last)
+				ivs = c.stale(ivs, e.read.columns(), e.spans[i].first, e.spans[i].last)
 			}
 			if stray := e.read.changes.strays(); len(stray.rows) > 0 {
 				ivs = e.changedIn(ivs, stray, write(), wide)
@@ -305,7 +316,7 @@ func (e *edge) dense() bool {
 			return false
 		}
 	}
-	return e.read.columns.dense
+	return e.read.columns().dense
 }
 
 // readings is what the partitions of a set read.
@@ -342,7 +353,7 @@ func (w *World) verdicts(n *node, set calendar.Set, j *Judgement) {
 	for _, r := range same {
 		kept = append(kept, r.Interval)
 		for _, e := range n.watched {
-			if e.read.changes.newest > r.seq {
+			if e.read.newest() > r.seq {
 				moved = append(moved, r.Interval)
 			}
 		}

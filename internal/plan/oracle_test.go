@@ -195,7 +195,11 @@ func (s *sim) chunk(w *World, p *Plan, c Chunk) {
 		seg := history.Segment{ReadSeq: read, Version: s.in.Versions[t.Name], ReadAt: s.in.Now}
 		s.write(t, q, seg, s.compute(m, t, q))
 	}
-	w.Replace(t.Name, s.in.Tables[t.Name], s.in.Seq)
+	if c.Set.Count()%2 == 0 {
+		w.Replace(t.Name, s.in.Tables[t.Name], s.in.Seq)
+	} else {
+		w.Update(t.Name, s.in.Tables[t.Name], s.in.Seq, c.Set)
+	}
 }
 
 // A plan is complete (I7), running it ends, what was asked for is fresh after it or was said to be blocked or left out, and all that is

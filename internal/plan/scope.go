@@ -182,7 +182,7 @@ func (s *span) blocked(set, left calendar.Set) calendar.Partition {
 
 // invalidate forgets what is known of a set of a table and of what rests on it.
 func (w *World) invalidate(n *node, differ calendar.Set) {
-	lost := make([]calendar.Set, len(w.nodes))
+	lost := w.lost
 	lost[n.id] = differ
 	for i := n.part; i < len(w.parts); i++ {
 		p := &w.parts[i]
@@ -194,15 +194,17 @@ func (w *World) invalidate(n *node, differ calendar.Set) {
 				continue
 			}
 			m.valid = m.valid.Minus(lost[m.id])
+			changed := lost[m.id].Intervals()
 			for _, e := range m.readers {
 				// What is not valid has been passed on when it became so.
-				if e.reader.part != m.part && !e.reader.valid.Empty() {
-					found := calendar.NewSet(e.meeting(nil, lost[m.id].Intervals(), wide)...)
-					lost[e.reader.id] = lost[e.reader.id].Union(found.Union(calendar.NewSet(e.meeting(nil, lost[m.id].Intervals(), narrow)...)).Intersect(e.reader.valid))
+				if r := e.reader; r.part != m.part && !r.valid.Empty() {
+					w.scratch = e.meeting(e.meeting(w.scratch[:0], changed, wide), changed, narrow)
+					lost[r.id] = join(lost[r.id], setOf(w.scratch, r.valid))
 				}
 			}
 		}
 	}
+	clear(lost)
 	for _, m := range n.watchers {
 		for _, v := range m.history.Verdicts {
 			m.valid = m.valid.Minus(calendar.NewSet(v.Interval))

@@ -44,10 +44,11 @@ type World struct {
 	nodes []node
 	named map[string]*node
 	// parts are the components in topological order.
-	parts   []part
-	need    []calendar.Set // scratch of ensure, by node
-	scratch []calendar.Interval
-	owned   bool // Tables is the world's own map
+	parts []part
+	// Scratch, by node: of ensure and of invalidate. And of whoever gathers intervals.
+	need, lost []calendar.Set
+	scratch    []calendar.Interval
+	owned      bool // Tables is the world's own map
 }
 
 // A part is one component of the graph: a table, or the tables of a loop.
@@ -61,7 +62,6 @@ type node struct {
 	id, part  int
 	table     *catalog.Table
 	history   *history.Table
-	columns   *Columns
 	changes   changes
 	expected  calendar.Set
 	index     *calendar.Index
@@ -90,7 +90,8 @@ func NewWorld(in Inputs) *World {
 	for i := range order {
 		tables += len(order[i].Tables)
 	}
-	w.nodes, w.need, w.named = make([]node, tables), make([]calendar.Set, tables), make(map[string]*node, tables)
+	w.nodes, w.named = make([]node, tables), make(map[string]*node, tables)
+	w.need, w.lost = make([]calendar.Set, tables), make([]calendar.Set, tables)
 	pointers := make([]*node, 0, tables)
 	indexes := indexer{}
 	edges := 0
@@ -134,10 +135,17 @@ func (n *node) set(h *history.Table, columns *Columns, seq history.Seq) {
 		h = &history.Table{}
 	}
 	if !columns.belongs(h) {
-		columns = NewColumns(h)
+		columns = nil
 	}
-	n.history, n.columns = h, columns
-	n.changes = newChanges(h, columns, n.expected, seq)
+	n.history, n.changes = h, newChanges(h, columns, n.expected, seq)
+}
+
+// columns are made when somebody looks at the whole of a history.
+func (n *node) columns() *Columns {
+	if n.changes.of == nil {
+		n.changes.of = NewColumns(n.history)
+	}
+	return n.changes.of
 }
 
 // checked is the window by which checks read other tables, as far as order goes: the partition of the same time comes first.
@@ -218,6 +226,12 @@ func (w *World) bootstrap(n *node) calendar.Set {
 
 // Replace gives a table its new history, as of seq. What rests on a partition whose history differs is judged again when it is asked for.
 func (w *World) Replace(table string, h *history.Table, seq history.Seq) {
+	w.Update(table, h, seq, calendar.All())
+}
+
+// Update is Replace for who knows that the rows of the new history, its segments, verdicts and moves, are those of the old one but for
+// some partitions: it does not look at the others.
+func (w *World) Update(table string, h *history.Table, seq history.Seq, but calendar.Set) {
 	w.Seq = max(w.Seq, seq)
 	n := w.named[table]
 	if n == nil {
@@ -232,7 +246,9 @@ func (w *World) Replace(table string, h *history.Table, seq history.Seq) {
 	was := n.history
 	n.set(h, nil, w.Seq)
 	w.Tables[table] = n.history
-	w.invalidate(n, differences(was, n.history))
+	if differ := differences(was, n.history, but); !differ.Empty() {
+		w.invalidate(n, differ)
+	}
 }
 
 // Upstream is the set of expected input partitions in the windows of a table's partitions.
