@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -151,26 +152,8 @@ type markAnswer struct {
 
 // Run records a person's word on partitions.
 func (cmd *markCmd) Run(inv *invocation) error {
-	if cmd.As == "" && cmd.Checkpoint == "" {
-		return &backfill.InputError{What: "mark as what?", Next: "say --as fresh, stale or skipped, or --checkpoint FILE"}
-	}
-	if cmd.As == "" {
-		cmd.As = "fresh"
-	}
-	if (cmd.Table == "") != cmd.All {
-		return &backfill.InputError{What: "mark wants a table, or --all", Next: "name one of them"}
-	}
-	if cmd.All && !cmd.Observed {
-		return &backfill.InputError{What: "--all marks only what is observed to stand there", Next: "add --observed"}
-	}
-	if cmd.Observed && cmd.As != "fresh" {
-		return &backfill.InputError{What: "--observed goes with --as fresh", Next: "leave one of them away"}
-	}
-	if cmd.Checkpoint != "" && cmd.All {
-		return &backfill.InputError{What: "a checkpoint is of one job and one table", Next: "name the table instead of --all"}
-	}
-	if cmd.Checkpoint != "" && cmd.As != "fresh" {
-		return &backfill.InputError{What: "--checkpoint says itself which dates are done and which were skipped", Next: "leave --as away"}
+	if err := cmd.consistent(); err != nil {
+		return err
 	}
 	c, err := inv.open(false)
 	if err != nil {
@@ -215,6 +198,32 @@ func (cmd *markCmd) Run(inv *invocation) error {
 		}
 	}
 	return inv.printMarks(list)
+}
+
+// consistent refuses flags that do not go together, and fills in what a checkpoint leaves open.
+func (cmd *markCmd) consistent() error {
+	if cmd.As == "" && cmd.Checkpoint == "" {
+		return &backfill.InputError{What: "mark as what?", Next: "say --as fresh, stale or skipped, or --checkpoint FILE"}
+	}
+	if cmd.As == "" {
+		cmd.As = "fresh"
+	}
+	if (cmd.Table == "") != cmd.All {
+		return &backfill.InputError{What: "mark wants a table, or --all", Next: "name one of them"}
+	}
+	if cmd.All && !cmd.Observed {
+		return &backfill.InputError{What: "--all marks only what is observed to stand there", Next: "add --observed"}
+	}
+	if cmd.Observed && cmd.As != "fresh" {
+		return &backfill.InputError{What: "--observed goes with --as fresh", Next: "leave one of them away"}
+	}
+	if cmd.Checkpoint != "" && cmd.All {
+		return &backfill.InputError{What: "a checkpoint is of one job and one table", Next: "name the table instead of --all"}
+	}
+	if cmd.Checkpoint != "" && cmd.As != "fresh" {
+		return &backfill.InputError{What: "--checkpoint says itself which dates are done and which were skipped", Next: "leave --as away"}
+	}
+	return nil
 }
 
 // requests are the marks for one table: one, or those that a checkpoint asks for.
@@ -352,7 +361,7 @@ func sourceAnswers(c *backfill.Coordinator, sight *backfill.Sight, asked []strin
 	var out []sourceAnswer
 	for _, t := range c.Project.Tables {
 		found := sight.Sources[t.Name]
-		if found == nil || len(asked) > 0 && !contains(asked, t.Name) {
+		if found == nil || len(asked) > 0 && !slices.Contains(asked, t.Name) {
 			continue
 		}
 		key := c.Tables[t.Name].Key
@@ -377,15 +386,6 @@ func sourceAnswers(c *backfill.Coordinator, sight *backfill.Sight, asked []strin
 	}
 	sort.SliceStable(out, func(i, k int) bool { return out[i].Source < out[k].Source })
 	return out
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func figureInt(n *int64) string {

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
@@ -110,7 +108,7 @@ func (cmd *planCmd) Run(inv *invocation) error {
 		}
 		inv.say("plan %s written to %s", p.ID, cmd.Out)
 	}
-	if err := inv.showPlan(c, p, cmd.Explain); err != nil {
+	if err := inv.showPlan(p, cmd.Explain); err != nil {
 		return err
 	}
 	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0 || c.Unreadable(sight, cmd.Table) != nil) {
@@ -120,9 +118,9 @@ func (cmd *planCmd) Run(inv *invocation) error {
 }
 
 // showPlan answers with a plan.
-func (inv *invocation) showPlan(c *backfill.Coordinator, p *plan.Plan, explain bool) error {
+func (inv *invocation) showPlan(p *plan.Plan, explain bool) error {
 	if !inv.json() {
-		inv.printPlan(c, p, explain)
+		inv.printPlan(p, explain)
 		return nil
 	}
 	text, err := p.JSON()
@@ -186,7 +184,7 @@ func (inv *invocation) tellLeftCode(c *backfill.Coordinator, sight *backfill.Sig
 }
 
 // printPlan shows a plan to a person.
-func (inv *invocation) printPlan(c *backfill.Coordinator, p *plan.Plan, explain bool) {
+func (inv *invocation) printPlan(p *plan.Plan, explain bool) {
 	if len(p.Steps) == 0 && len(p.Blocked) == 0 {
 		for _, s := range p.Skipped {
 			inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
@@ -278,13 +276,14 @@ func (inv *invocation) printLacks(axis calendar.Axis, items []plan.BlockedItem, 
 	}
 	groups, order := map[string]*group{}, []string{}
 	for _, item := range items {
-		key := fmt.Sprint(item.Held)
+		words := []string{fmt.Sprint(item.Held)}
 		for _, l := range item.Missing {
-			key += " " + l.Table
+			words = append(words, l.Table)
 		}
 		if explain {
-			key += axis.ID(item.Partition)
+			words = append(words, axis.ID(item.Partition))
 		}
+		key := strings.Join(words, " ")
 		g := groups[key]
 		if g == nil {
 			g = &group{lacks: map[string]plan.Lack{}, fix: firstOf(strings.Join(item.Fix.Argv, " "), item.Fix.Text)}
@@ -360,120 +359,4 @@ func lacks(item plan.BlockedItem) string {
 		return "waiting for inputs"
 	}
 	return "waiting for " + strings.Join(parts, " and ")
-}
-
-type whyCmd struct {
-	observeFlag
-	Table     string `arg:"" help:"Table."`
-	Partition string `arg:"" optional:"" default:"all" help:"Partition, by its id; not needed for an unpartitioned table."`
-}
-
-// Run explains a partition down to the root cause.
-func (cmd whyCmd) Run(inv *invocation) error {
-	c, err := inv.open(false)
-	if err != nil {
-		return err
-	}
-	defer inv.close(c)
-	if _, err := c.Names([]string{cmd.Table}); err != nil {
-		return err
-	}
-	axis := c.Tables[cmd.Table].Axis
-	p, err := axis.ParseBound(cmd.Partition, calendar.From, inv.Now())
-	if err != nil {
-		return &backfill.InputError{What: fmt.Sprintf("partition of %s: %v", cmd.Table, err)}
-	}
-	sight, err := inv.look(c, []string{cmd.Table}, cmd.observeFlag)
-	if err != nil {
-		return err
-	}
-	var chain *plan.Chain
-	if err := sight.View.With(inv.ctx, func(w *plan.World) error {
-		chain = w.Why(cmd.Table, p)
-		return nil
-	}); err != nil {
-		return err
-	}
-	origin, err := inv.origin(c, sight, cmd.Table, p)
-	if err != nil {
-		return err
-	}
-	if inv.json() {
-		return inv.answerWhy(chain, origin)
-	}
-	inv.printChain(chain)
-	if origin != nil {
-		inv.print("written by attempt %s of run %s at %s, code %s", origin.Attempt, origin.Run, origin.At.UTC().Format(time.DateTime), short(origin.Code))
-		for _, read := range origin.Read {
-			inv.print("  from %s %s (%s)", read.Table, read.text, count(read.Partitions, "partition"))
-		}
-	}
-	return nil
-}
-
-// An origin is who wrote what stands in a partition, with which code, from which inputs.
-type origin struct {
-	Attempt string       `json:"attempt"`
-	Run     string       `json:"run"`
-	At      time.Time    `json:"at"`
-	Code    string       `json:"code"`
-	Read    []originRead `json:"read"`
-}
-
-type originRead struct {
-	Table      string                `json:"table"`
-	Intervals  []backfill.IntervalID `json:"intervals"`
-	Partitions int                   `json:"partitions"`
-
-	text string
-}
-
-// origin is nil for what no attempt wrote.
-func (inv *invocation) origin(c *backfill.Coordinator, sight *backfill.Sight, table string, p calendar.Partition) (*origin, error) {
-	by, err := c.Provenance(inv.ctx, table, p)
-	if err != nil || by == nil {
-		return nil, err
-	}
-	out := &origin{Attempt: string(by.ID), Run: string(by.Run), At: by.EndedAt, Code: by.Version, Read: []originRead{}}
-	return out, sight.View.With(inv.ctx, func(w *plan.World) error {
-		for _, in := range c.Tables[table].Inputs {
-			read := w.Upstream(table, in, calendar.Of(p))
-			if read.Empty() {
-				continue
-			}
-			bridged := backfill.Bridge(read, sight.Expected[in.Table])
-			out.Read = append(out.Read, originRead{in.Table, c.Intervals(in.Table, bridged), read.Count(), span(c.Tables[in.Table].Axis, read)})
-		}
-		return nil
-	})
-}
-
-// answerWhy adds who wrote the partition to the chain's JSON.
-func (inv *invocation) answerWhy(chain *plan.Chain, by *origin) error {
-	text, err := chain.JSON()
-	if err != nil {
-		return fmt.Errorf("write down why: %w", err)
-	}
-	written, err := json.Marshal(by)
-	if err != nil {
-		return fmt.Errorf("write down why: %w", err)
-	}
-	text = bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}"))
-	return inv.answer(json.RawMessage(fmt.Sprintf(`%s,"written_by":%s}`, text, written)))
-}
-
-func (inv *invocation) printChain(chain *plan.Chain) {
-	for i, l := range chain.Links {
-		indent := strings.Repeat("  ", min(i, 12))
-		inv.print("%s%s %s: %s: %s", indent, l.Table, l.ID(), firstOf(string(l.State), "not expected"), l.Reason)
-	}
-	if chain.Left > 0 {
-		inv.print("(%d links in the middle are left out)", chain.Left)
-	}
-	if chain.Fix.Text != "" {
-		inv.print("mend it: %s", chain.Fix.Text)
-		if len(chain.Fix.Argv) > 0 {
-			inv.print("  %s", strings.Join(chain.Fix.Argv, " "))
-		}
-	}
 }

@@ -149,10 +149,11 @@ func (cmd lineageCmd) Run(inv *invocation) error {
 			}
 		}
 	}
+	format := cmd.Format
 	if inv.json() {
-		cmd.Format = "json"
+		format = "json"
 	}
-	return inv.printLineage(cmd.Format, nodes, keep)
+	return inv.printLineage(format, nodes, keep)
 }
 
 func (inv *invocation) printLineage(format string, nodes []*catalog.Table, keep map[string]bool) error {

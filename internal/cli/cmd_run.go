@@ -53,7 +53,7 @@ func (cmd *runCmd) Run(inv *invocation) error {
 		}
 	}
 	if cmd.DryRun {
-		return inv.showPlan(c, p, false)
+		return inv.showPlan(p, false)
 	}
 	if err := inv.guard(c, p, cmd.Yes); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (cmd *runCmd) Run(inv *invocation) error {
 		return err
 	}
 	if len(report.Tables) == 0 && report.Exit == 0 && len(p.Skipped) > 0 && !inv.json() {
-		inv.printPlan(c, p, false)
+		inv.printPlan(p, false)
 		return err
 	}
 	if answerErr := inv.printReport(report); answerErr != nil {
@@ -115,7 +115,7 @@ func (inv *invocation) guard(c *backfill.Coordinator, p *plan.Plan, yes bool) er
 		return nil
 	}
 	if f, ok := inv.Stdin.(*os.File); ok && inv.Terminal(f) {
-		inv.printPlan(c, p, false)
+		inv.printPlan(p, false)
 		fmt.Fprintf(inv.Stderr, "compute %s? [y/N] ", count(n, "partition")) //nolint:errcheck // the answer tells
 		line, err := readLine(inv.Stdin)
 		if err == nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {

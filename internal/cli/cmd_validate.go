@@ -24,6 +24,11 @@ func (cmd validateCmd) Run(inv *invocation) error {
 	for _, bad := range project.Unsupported() {
 		problems = append(problems, backfill.Problem{Table: "", Error: bad, Warn: true})
 	}
+	if project.Guard.Bytes > 0 {
+		problems = append(problems, backfill.Problem{Warn: true, Error: catalog.Error{
+			Pos: catalog.Pos{File: projectFileName}, Msg: "guard: bytes are not compared: a DuckDB file cannot say what a query would read", Next: "limit partitions",
+		}})
+	}
 	if cmd.Connect {
 		more, err := inv.connected()
 		if err != nil {

@@ -72,7 +72,8 @@ type laterFlags struct {
 
 // refuse names a flag that was given and is not there: a run that leaves out what it was asked for must not look as if it had done it.
 func (f laterFlags) refuse() error {
-	flag, next := "", "leave it away; see docs/cli.md, \"Not there yet\""
+	var flag string
+	next := "leave it away; see docs/cli.md, \"Not there yet\""
 	switch {
 	case f.OnConflict != "" && f.OnConflict != "fail":
 		flag, next = "--on-conflict "+f.OnConflict, "leave it away: on a conflict a run fails, and can be tried again"
@@ -106,8 +107,7 @@ var commandNames = namesOf(reflect.TypeFor[commands]())
 
 func namesOf(t reflect.Type) map[string]bool {
 	out := map[string]bool{}
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		if _, ok := field.Tag.Lookup("cmd"); ok && field.Tag.Get("hidden") == "" {
 			out[strings.ToLower(field.Name)] = true
 		}

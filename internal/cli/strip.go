@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -32,10 +33,8 @@ const stripLegend = "# fresh  - short or bootstrap  o empty or skipped  s stale 
 
 func rankOf(state string) int {
 	for i, m := range marks {
-		for _, s := range strings.Fields(m.states) {
-			if s == state {
-				return i
-			}
+		if slices.Contains(strings.Fields(m.states), state) {
+			return i
 		}
 	}
 	return len(marks)
