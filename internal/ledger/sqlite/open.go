@@ -128,11 +128,13 @@ func probe(ctx context.Context, path string) (fileState, error) {
 		return absent, err
 	}
 	defer db.Close() //nolint:errcheck // it was only read
+	// One statement, so that all three are of one moment: somebody may be making the file now. Goose makes its own table before it takes the
+	// lock; nothing else in a file means that nothing was made yet.
 	var app, version, objects int
-	for pragma, to := range map[string]*int{"PRAGMA application_id": &app, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &objects} {
-		if err := db.QueryRowContext(ctx, pragma).Scan(to); err != nil {
-			return absent, err
-		}
+	err = db.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+		(SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence'))`).Scan(&app, &version, &objects)
+	if err != nil {
+		return absent, err
 	}
 	newest, err := newestSchema()
 	switch {

@@ -12,6 +12,7 @@ type harness struct {
 	world    *ledgertest.World
 	path     string
 	careless bool
+	fault    func(when string) error
 }
 
 func newHarness(t *testing.T) *harness {
@@ -21,7 +22,7 @@ func newHarness(t *testing.T) *harness {
 func (h *harness) World() *ledgertest.World { return h.world }
 
 func (h *harness) options() Options {
-	return Options{Now: h.world.Now, Machine: h.world.Machine(), careless: h.careless}
+	return Options{Now: h.world.Now, Machine: h.world.Machine(), careless: h.careless, Fault: h.fault}
 }
 
 func (h *harness) Open(t *testing.T) ledger.Ledger {
