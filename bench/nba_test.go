@@ -178,7 +178,7 @@ func renderAll(b *testing.B, dir string) *pipeline {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // as above
+	defer rows.Close()
 	for rows.Next() {
 		var d string
 		if err := rows.Scan(&d); err != nil {

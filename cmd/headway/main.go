@@ -33,7 +33,7 @@ func run() int {
 	go func() {
 		// The first signal stops cleanly; the second ends the process at once, as an impatient person wants it.
 		s := <-signals
-		number, _ := s.(syscall.Signal) //nolint:errcheck // os.Interrupt and SIGTERM are both syscall.Signal
+		number, _ := s.(syscall.Signal)
 		got.Store(int64(number))
 		stop(cli.StoppedBy(number))
 		<-signals

@@ -351,7 +351,7 @@ func (s *site) database(t tb) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() }) //nolint:errcheck // most tests have closed it
+	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
@@ -373,7 +373,7 @@ func (s *site) query(t tb, text string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // it was only read
+	defer rows.Close()
 	var out []string
 	for rows.Next() {
 		var one string

@@ -3,6 +3,7 @@ package backfill
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -277,10 +278,8 @@ func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool
 // headToJudgeBy is the version that content must have to be up to date: today's code, unless today's code is one that was replaced
 // since (rule 22: a plan registers nothing, so code that the ledger has never seen is newer than all it has).
 func headToJudgeBy(today string, h *history.Table) string {
-	for _, v := range h.Versions {
-		if v == today {
-			return h.Head
-		}
+	if slices.Contains(h.Versions, today) {
+		return h.Head
 	}
 	return today
 }
@@ -298,7 +297,7 @@ func Closure(names []string, next func(string) []string) []string {
 		}
 	}
 	add(names)
-	for i := 0; i < len(out); i++ {
+	for i := range len(out) {
 		add(next(out[i]))
 	}
 	return out

@@ -147,7 +147,7 @@ func TestKilledProcess(t *testing.T) {
 		}
 	}
 	t.Logf("HEADWAY_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // no secret
+	random := rand.New(rand.NewPCG(seed, 1))
 	base := slowProof(t)
 	whole := base.copyTo(t, folder(t))
 	whole.exits(t, 0, "run", "--yes", "-q")

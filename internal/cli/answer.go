@@ -24,7 +24,7 @@ func (inv *invocation) answer(v any) error {
 
 // print writes text to stdout.
 func (inv *invocation) print(format string, args ...any) {
-	fmt.Fprintln(inv.Stdout, inv.plain(inv.Stdout, fmt.Sprintf(format, args...))) //nolint:errcheck // a closed stdout ends the process by SIGPIPE
+	fmt.Fprintln(inv.Stdout, inv.plain(inv.Stdout, fmt.Sprintf(format, args...)))
 }
 
 // table writes rows in aligned columns to stdout; the first row is the head.
@@ -34,7 +34,7 @@ func (inv *invocation) table(rows [][]string) {
 	}
 	w := tabwriter.NewWriter(&trimmed{to: inv.Stdout}, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(w, inv.plain(inv.Stdout, strings.Join(row, "\t"))) //nolint:errcheck // as print
+		fmt.Fprintln(w, inv.plain(inv.Stdout, strings.Join(row, "\t")))
 	}
 	w.Flush() //nolint:errcheck // as print
 }

@@ -213,13 +213,13 @@ func (inv *invocation) projectFile() (dir, file string, err error) {
 // say writes a line for people to stderr, unless --quiet.
 func (inv *invocation) say(format string, args ...any) {
 	if !inv.flags.Quiet {
-		fmt.Fprintln(inv.Stderr, inv.plain(inv.Stderr, fmt.Sprintf(format, args...))) //nolint:errcheck // nobody is left to tell
+		fmt.Fprintln(inv.Stderr, inv.plain(inv.Stderr, fmt.Sprintf(format, args...)))
 	}
 }
 
 // warn writes a line to stderr that --quiet does not silence.
 func (inv *invocation) warn(format string, args ...any) {
-	fmt.Fprintln(inv.Stderr, "warning: "+inv.plain(inv.Stderr, fmt.Sprintf(format, args...))) //nolint:errcheck // nobody is left to tell
+	fmt.Fprintln(inv.Stderr, "warning: "+inv.plain(inv.Stderr, fmt.Sprintf(format, args...)))
 }
 
 // json reports whether the answer is wanted as JSON.
@@ -237,7 +237,7 @@ func (inv *invocation) reason(given, what string) (string, error) {
 		return given, nil
 	}
 	if f, ok := inv.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprintf(inv.Stderr, "reason to %s: ", what) //nolint:errcheck // the question's answer tells
+		fmt.Fprintf(inv.Stderr, "reason to %s: ", what)
 		line, err := readLine(inv.Stdin)
 		if err == nil && strings.TrimSpace(line) != "" {
 			return strings.TrimSpace(line), nil

@@ -88,7 +88,7 @@ func (inv *invocation) savedPlan(file string, flags *requestFlags) (string, erro
 	if len(flags.Table) > 0 || flags.given() || flags.Reprocess != "" || flags.Upstream || flags.Downstream {
 		return "", &backfill.InputError{What: "--plan names what to do already", Next: "leave tables, ranges and kinds away"}
 	}
-	text, err := os.ReadFile(resolve(inv.Dir, file)) //nolint:gosec // a path that the user named
+	text, err := os.ReadFile(resolve(inv.Dir, file))
 	if err != nil {
 		return "", &backfill.InputError{What: "the plan cannot be read: " + err.Error()}
 	}
@@ -116,7 +116,7 @@ func (inv *invocation) guard(c *backfill.Coordinator, p *plan.Plan, yes bool) er
 	}
 	if f, ok := inv.Stdin.(*os.File); ok && inv.Terminal(f) {
 		inv.printPlan(p, false)
-		fmt.Fprintf(inv.Stderr, "compute %s? [y/N] ", count(n, "partition")) //nolint:errcheck // the answer tells
+		fmt.Fprintf(inv.Stderr, "compute %s? [y/N] ", count(n, "partition"))
 		line, err := readLine(inv.Stdin)
 		if err == nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
 			return nil

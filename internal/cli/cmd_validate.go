@@ -109,7 +109,7 @@ func (inv *invocation) printProblems(project *catalog.Project, graph *catalog.Gr
 			if p.Warn {
 				inv.warn("%v", e)
 			} else {
-				fmt.Fprintf(inv.Stderr, "%v\n", e) //nolint:errcheck // nobody is left to tell
+				fmt.Fprintf(inv.Stderr, "%v\n", e)
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func readonly(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	path := ts.MkAbs(args[0])
 	ts.Check(syscall.Mount(path, path, "", syscall.MS_BIND, ""))
-	ts.Defer(func() { _ = syscall.Unmount(path, syscall.MNT_DETACH) }) //nolint:errcheck // `writable` may have done it
+	ts.Defer(func() { _ = syscall.Unmount(path, syscall.MNT_DETACH) })
 	ts.Check(syscall.Mount("", path, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 }
 

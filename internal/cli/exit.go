@@ -79,7 +79,7 @@ func (inv *invocation) fail(err error) int {
 		return code
 	}
 	if inv.json() && (exit == nil || !exit.told) {
-		_ = inv.answer(struct { //nolint:errcheck // stdout is gone: the code still tells
+		_ = inv.answer(struct {
 			Schema  string  `json:"schema"`
 			Code    int     `json:"code"`
 			Message string  `json:"message"`
@@ -87,7 +87,7 @@ func (inv *invocation) fail(err error) int {
 			Next    *string `json:"next"`
 		}{"headway.error/v1", code, err.Error(), whereOf(err), nextOf(err)})
 	}
-	fmt.Fprintf(inv.Stderr, "headway: %s\n", inv.plain(inv.Stderr, strings.TrimSpace(withNext(err)))) //nolint:errcheck // nobody is left to tell
+	fmt.Fprintf(inv.Stderr, "headway: %s\n", inv.plain(inv.Stderr, strings.TrimSpace(withNext(err))))
 	return code
 }
 

@@ -156,7 +156,7 @@ func facts(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // as above
+	defer rows.Close()
 	want := map[string]float64{"2021-22": 100.9, "2022-23": 102.1, "2023-24": 101.1, "2024-25": 101.8}
 	seen := 0
 	for rows.Next() {

@@ -151,7 +151,7 @@ func (p *progress) line(seq int, e run.Event, r *run.Run) {
 	}
 	text, err := json.Marshal(out)
 	if err == nil {
-		fmt.Fprintf(p.inv.Stdout, "%s\n", text) //nolint:errcheck // a closed stdout ends the process by SIGPIPE
+		fmt.Fprintf(p.inv.Stdout, "%s\n", text)
 	}
 }
 

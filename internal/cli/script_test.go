@@ -133,7 +133,7 @@ func contents(ts *testscript.TestScript, file string) string {
 	var names []string
 	rows, err := db.Query("select table_name from information_schema.tables where table_schema = 'main' order by 1")
 	ts.Check(err)
-	defer rows.Close() //nolint:errcheck // as above
+	defer rows.Close()
 	for rows.Next() {
 		var name string
 		ts.Check(rows.Scan(&name))
@@ -144,7 +144,7 @@ func contents(ts *testscript.TestScript, file string) string {
 	for _, name := range names {
 		var n int64
 		var sum sql.NullString
-		ts.Check(db.QueryRow(fmt.Sprintf(`select count(*), sum(hash(t))::varchar from %q t`, name)).Scan(&n, &sum)) //nolint:gosec // a name from the catalog, quoted
+		ts.Check(db.QueryRow(fmt.Sprintf(`select count(*), sum(hash(t))::varchar from %q t`, name)).Scan(&n, &sum))
 		fmt.Fprintf(&b, "%s: %d rows, %s\n", name, n, sum.String)
 	}
 	return b.String()

@@ -49,11 +49,11 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 	out, err := w.compute(ctx, t, a, j, try, log)
 	if kept := new(uncertainError); errors.As(err, &kept) {
 		// It may be committed, or is: the attempt stays open, and whoever takes the lease next fences, looks and settles (rule 2).
-		fmt.Fprintf(log, "headway: %v\n", err) //nolint:errcheck // the error itself is returned
+		fmt.Fprintf(log, "headway: %v\n", err)
 		return outcome{}, err
 	}
 	if err != nil {
-		fmt.Fprintf(log, "headway: %v\n", err) //nolint:errcheck // the error itself is returned and recorded
+		fmt.Fprintf(log, "headway: %v\n", err)
 		return outcome{}, w.fail(ctx, t, a, nil, err)
 	}
 	return out, nil

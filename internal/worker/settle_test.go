@@ -20,7 +20,7 @@ func TestFoundAsRecorded(t *testing.T) {
 		var known []ledger.Content
 		var markers []warehouse.Marker
 		rows := rapid.SampledFrom([]string{"", "a", "b"})
-		for p := calendar.Partition(0); p < most; p++ {
+		for p := range calendar.Partition(most) {
 			before, after, knew := rows.Draw(t, "before"), rows.Draw(t, "after"), rows.Draw(t, "known")
 			if rapid.Bool().Draw(t, "is known") {
 				known = append(known, ledger.Content{Partition: p, Rows: int64(len(knew)), Fingerprint: knew})

@@ -24,7 +24,7 @@ func Place(file string, err error) (at catalog.Pos, line string) {
 	if found == nil {
 		return at, ""
 	}
-	at.Line, _ = strconv.Atoi(found[2]) //nolint:errcheck // the pattern takes digits only
+	at.Line, _ = strconv.Atoi(found[2])
 	if column := len(found[4]) - len(found[1]) + 1; column > 0 && !strings.HasPrefix(found[3], "...") {
 		at.Column = column
 	}

@@ -10,8 +10,7 @@ import (
 
 func (f *fixture) conflict(err error) {
 	f.Helper()
-	var conflict *ledger.ConflictError
-	if !errors.As(err, &conflict) {
+	if _, ok := errors.AsType[*ledger.ConflictError](err); !ok {
 		f.Fatalf("got %v, want a conflict", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,8 +78,7 @@ func class(err error) string {
 	if err == nil {
 		return "none"
 	}
-	var conflict *ledger.ConflictError
-	if errors.As(err, &conflict) {
+	if conflict, ok := errors.AsType[*ledger.ConflictError](err); ok {
 		for i := range conflict.Conflicts {
 			conflict.Conflicts[i].Since = conflict.Conflicts[i].Since.UTC()
 		}
@@ -487,7 +487,8 @@ func (m *machine) follow(now *history.Snapshot, keys []string) {
 
 // describe prints a snapshot so that two that say the same are the same text.
 func describe(s *history.Snapshot) string {
-	out := fmt.Sprintf("ledger %s at %d, periods %+v\n", s.Ledger, s.Seq, s.Periods)
+	var out strings.Builder
+	out.WriteString(fmt.Sprintf("ledger %s at %d, periods %+v\n", s.Ledger, s.Seq, s.Periods))
 	for _, key := range slices.Sorted(maps.Keys(s.Tables)) {
 		h := *s.Tables[key]
 		h.Segments = slices.Clone(h.Segments)
@@ -495,7 +496,7 @@ func describe(s *history.Snapshot) string {
 			h.Segments[i].ReadAt = h.Segments[i].ReadAt.UTC()
 		}
 		h.Segments, h.Verdicts, h.Moves = history.Overlay(nil, h.Segments), history.Overlay(nil, h.Verdicts), history.Overlay(nil, h.Moves)
-		out += fmt.Sprintf("%s: %+v\n", key, h)
+		out.WriteString(fmt.Sprintf("%s: %+v\n", key, h))
 	}
-	return out
+	return out.String()
 }

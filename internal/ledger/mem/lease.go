@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -80,9 +81,7 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (*ledger.
 // answer is a lease as its holder gets it.
 func (l *Ledger) answer(x *lease) *ledger.Lease {
 	out := &ledger.Lease{ID: x.req.ID, Run: x.req.Run, TTL: x.req.TTL, Tokens: map[string]history.Token{}}
-	for key, token := range x.tokens {
-		out.Tokens[key] = token
-	}
+	maps.Copy(out.Tokens, x.tokens)
 	for _, c := range x.req.Writes {
 		if left := l.unsettled(c.Table, nil).Intersect(x.writes[c.Table]); !left.Empty() && !x.req.Hold() {
 			out.Settle = append(out.Settle, ledger.Claim{Table: c.Table, Axis: c.Axis, Set: left})

@@ -87,7 +87,7 @@ func (r *reader) uint() uint64 {
 
 func (r *reader) int() int64 {
 	u := r.uint()
-	return int64(u>>1) ^ -int64(u&1) //nolint:gosec // the zigzag of binary.AppendVarint
+	return int64(u>>1) ^ -int64(u&1)
 }
 
 // count reads how many things follow, each of at least one byte.

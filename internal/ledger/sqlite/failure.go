@@ -14,8 +14,7 @@ import (
 
 // code is SQLite's primary result code of an error; 0 for others.
 func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
 	}
 	return 0

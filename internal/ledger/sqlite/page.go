@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -406,7 +407,7 @@ func (st *stored[T]) replace(s *session, rows []T, atEnd bool, seq history.Seq) 
 				st.table, st.kind, part.start, part.end, seq, part.blob)
 		case st.pages[i].start != int64(part.start):
 			_, err = s.exec(`UPDATE page SET start = ?2, end = ?3, written = ?4, rows = ?5 WHERE id = ?1`, st.pages[i].id, part.start, part.end, seq, part.blob)
-		case string(st.pages[i].blob) != string(part.blob): // the index on start need not change
+		case !bytes.Equal(st.pages[i].blob, part.blob): // the index on start need not change
 			_, err = s.exec(`UPDATE page SET end = ?2, written = ?3, rows = ?4 WHERE id = ?1`, st.pages[i].id, part.end, seq, part.blob)
 		}
 		if err != nil {

@@ -30,8 +30,7 @@ func contend(l *Ledger, name string, rounds int, taken *[10]atomic.Int64) (int, 
 			ID: id, Run: ledger.RunID(id), Class: ledger.ClassBackfill, Holder: ThisProcess(), TTL: time.Hour,
 			Writes: []ledger.Claim{{Table: "t", Axis: benchDay, Set: calendar.Range(start, start+3)}},
 		})
-		var conflict *ledger.ConflictError
-		if errors.As(err, &conflict) {
+		if _, ok := errors.AsType[*ledger.ConflictError](err); ok {
 			continue
 		}
 		if err != nil {

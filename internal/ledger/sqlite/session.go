@@ -29,11 +29,11 @@ type statement struct {
 type row []driver.Value
 
 // The columns' types are those of the schema, whose tables are strict; zero values stand for NULL.
-func (r row) int(i int) int64       { n, _ := r[i].(int64); return n }  //nolint:errcheck // NULL is 0
-func (r row) text(i int) string     { s, _ := r[i].(string); return s } //nolint:errcheck // NULL is ""
-func (r row) blob(i int) []byte     { b, _ := r[i].([]byte); return b } //nolint:errcheck // NULL is nil
-func (r row) bool(i int) bool       { return r.int(i) != 0 }            // booleans are 0 and 1
-func (r row) seq(i int) history.Seq { return history.Seq(r.int(i)) }    // a reading of the clock
+func (r row) int(i int) int64       { n, _ := r[i].(int64); return n }
+func (r row) text(i int) string     { s, _ := r[i].(string); return s }
+func (r row) blob(i int) []byte     { b, _ := r[i].([]byte); return b }
+func (r row) bool(i int) bool       { return r.int(i) != 0 }         // booleans are 0 and 1
+func (r row) seq(i int) history.Seq { return history.Seq(r.int(i)) } // a reading of the clock
 
 func (r row) time(i int) time.Time { return fromNanos(r.int(i)) }
 

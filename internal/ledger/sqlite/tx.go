@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -83,8 +84,8 @@ func (t *tx) forget() { t.tables, t.undo = nil, nil }
 // close ends a job: what it changed stays, or is put back.
 func (t *tx) close(failed bool) {
 	if failed {
-		for i := len(t.undo) - 1; i >= 0; i-- {
-			u := t.undo[i]
+		for _, u := range slices.Backward(t.undo) {
+
 			*u.table = u.before
 			u.table.unjudged = false
 			if u.made {

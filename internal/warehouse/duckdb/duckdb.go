@@ -180,7 +180,7 @@ func (w *Warehouse) Close() error {
 	defer w.mu.Unlock()
 	w.closed = true
 	for _, e := range w.dead {
-		_ = e.close() //nolint:errcheck // it has failed already
+		_ = e.close()
 	}
 	w.dead = nil
 	if w.engine == nil {

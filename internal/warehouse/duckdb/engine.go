@@ -279,7 +279,7 @@ func (c *conn) transact(ctx context.Context, fn func() error) (unknown bool, err
 	}
 	// A cancelled commit would be neither done nor undone.
 	if _, err := c.exec(settled, "COMMIT"); err != nil {
-		_, _ = c.exec(settled, "ROLLBACK") //nolint:errcheck // what the commit said counts
+		_, _ = c.exec(settled, "ROLLBACK")
 		return true, err
 	}
 	return false, nil

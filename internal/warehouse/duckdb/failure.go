@@ -62,8 +62,7 @@ func isContract(err error) bool {
 }
 
 func kind(err error) duck.ErrorType {
-	var e *duck.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*duck.Error](err); ok {
 		return e.Type
 	}
 	return duck.ErrorTypeInvalid

@@ -53,11 +53,11 @@ func (w *Warehouse) Claim(ctx context.Context, ledger string) (map[string]histor
 		switch {
 		case err == nil && id != ledger:
 			return &warehouse.ForeignLedgerError{Location: w.location, Ledger: id, Since: since.UTC().Format(time.RFC3339)}
-		case err == sql.ErrNoRows && !w.opts.ReadOnly: //nolint:errorlint // database/sql returns it as it is
+		case err == sql.ErrNoRows && !w.opts.ReadOnly:
 			if _, err := c.exec(ctx, "INSERT INTO "+w.own("ledger")+" VALUES (?, now())", ledger); err != nil {
 				return err
 			}
-		case err != nil && err != sql.ErrNoRows: //nolint:errorlint // as above
+		case err != nil && err != sql.ErrNoRows:
 			return err
 		}
 		return c.rows(ctx, "SELECT table_key, max(token) FROM "+w.own("fence")+" GROUP BY table_key", func(r *sql.Rows) error {

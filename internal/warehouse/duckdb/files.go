@@ -101,8 +101,7 @@ func glob(pattern string) ([]string, error) {
 
 // plainError is what the operating system said, without the path.
 func plainError(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}
 	return err.Error()

@@ -30,7 +30,7 @@ func (w *Warehouse) Stage(ctx context.Context, req warehouse.StageRequest) (*war
 		}
 		var err error
 		if out, err = c.look(ctx, at, req.Target, req.Set, req.Attempt); err != nil {
-			_, _ = c.exec(context.WithoutCancel(ctx), "DROP TABLE IF EXISTS "+at) //nolint:errcheck // the failure that led here counts
+			_, _ = c.exec(context.WithoutCancel(ctx), "DROP TABLE IF EXISTS "+at)
 		}
 		return err
 	})

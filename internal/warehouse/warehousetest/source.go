@@ -40,8 +40,8 @@ func (f *folder) put(name, content string) {
 func compress(content string) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, _ = z.Write([]byte(content)) //nolint:errcheck // memory takes all
-	_ = z.Close()                   //nolint:errcheck // as above
+	_, _ = z.Write([]byte(content))
+	_ = z.Close()
 	return b.Bytes()
 }
 
@@ -320,8 +320,7 @@ var sourceCases = []testCase{
 			s.Fatalf("state %+v", state)
 		}
 		_, err = s.w.Observe(s.ctx, warehouse.SourceRequest{Target: table("nowhere")})
-		var source *warehouse.SourceError
-		if !errors.As(err, &source) {
+		if _, ok := errors.AsType[*warehouse.SourceError](err); !ok {
 			s.Fatalf("error %v", err)
 		}
 	}},

@@ -94,9 +94,8 @@ var stageCases = []testCase{
 		}
 	}},
 	{"a value that cannot be computed is an error of data", func(s *store) {
-		var data *warehouse.DataError
 		err := s.stageFails(numbers, set(1), "select d, k, cast(t as integer) as v from (select "+s.w.Literal(daily, first+1)+" as d, 1 as k, 'x' as t) as q")
-		if !errors.As(err, &data) {
+		if _, ok := errors.AsType[*warehouse.DataError](err); !ok {
 			s.Fatalf("a text that is no number: %v", err)
 		}
 	}},
