@@ -113,7 +113,8 @@ func (c *Coordinator) observation(s *Sight, before *history.Snapshot) ledger.Obs
 	}
 	for name, ivs := range s.Periods {
 		changes := before.Periods[name]
-		if len(changes) == 0 || !calendar.NewSet(changes[len(changes)-1].Intervals...).Equal(calendar.NewSet(ivs...)) {
+		// Not as sets: two seasons may touch, and the day on which one ends and the next begins may move.
+		if len(changes) == 0 || !slices.Equal(changes[len(changes)-1].Intervals, ivs) {
 			seen.Periods[name] = ivs
 		}
 	}

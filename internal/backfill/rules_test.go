@@ -308,6 +308,18 @@ func TestRule17_ADateAtTheEdgeOfAWindow(t *testing.T) {
 	s.settle(t)
 }
 
+// TestRule17_TheBorderOfTwoPeriodsMoves: together they are the same days; each of them is not. Its readers are computed once.
+func TestRule17_TheBorderOfTwoPeriodsMoves(t *testing.T) {
+	s := madeProof(t)
+	s.edit(t, "headway.yaml", "to: 2024-03-15}, {from: 2024-03-16", "to: 2024-03-17}, {from: 2024-03-18")
+	if r := s.mustRun(t, 0); published(r)["season"] != 15 { // from the 16th on, without the 24th
+		t.Errorf("after the change: %s", describe(r))
+	}
+	if r := s.mustRun(t, 0); r.Published != 0 {
+		t.Errorf("again, with nothing to do: %s", describe(r))
+	}
+}
+
 // TestRule18_ASourceLosesADate: rows that were read and are gone are drift, not a smaller source: what was made of them stays, and nothing
 // is computed from the hole.
 func TestRule18_ASourceLosesADate(t *testing.T) {
@@ -348,7 +360,8 @@ func TestRule20_NoChunkReadsItself(t *testing.T) {
 	if chunks < 2 || chunks > 4 {
 		t.Errorf("%d chunks: want as few as the lag allows", chunks)
 	}
-	want := s.query(t, "select count(*)::integer as n from running r join daily d using (day) where kept <> total + coalesce((select b.total from daily b where b.day = r.day - interval 15 days), 0) and r.day < '2024-03-31'")
+	want := s.query(t, "select count(*)::integer as n from running r join daily d using (day) "+
+		"where kept <> total + coalesce((select b.total from daily b where b.day = r.day - interval 15 days), 0) and r.day < '2024-03-31'")
 	if !slices.Equal(want, []string{"{'n': 0}"}) {
 		t.Errorf("rows were computed before what they read: %v", want)
 	}

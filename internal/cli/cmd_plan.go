@@ -136,7 +136,7 @@ func withFlags(text []byte, f *requestFlags) ([]byte, error) {
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, fmt.Errorf("write the plan: %w", err)
 	}
-	flags, err := json.Marshal(f)
+	flags, err := json.Marshal(f) //nolint:musttag // read by run --plan of the same program and nobody else
 	if err != nil {
 		return nil, fmt.Errorf("write the plan: %w", err)
 	}

@@ -97,7 +97,7 @@ func (inv *invocation) savedPlan(file string, flags *requestFlags) (string, erro
 		Plan   string       `json:"plan"`
 		Flags  requestFlags `json:"flags"`
 	}
-	if err := json.Unmarshal(text, &was); err != nil || was.Schema != plan.Schema {
+	if err := json.Unmarshal(text, &was); err != nil || was.Schema != plan.Schema { //nolint:musttag // what plan --out of the same program wrote
 		return "", &backfill.InputError{What: file + " is no plan", Next: "write one with `headway plan --out " + file + "`"}
 	}
 	*flags = was.Flags

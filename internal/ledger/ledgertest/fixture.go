@@ -26,7 +26,7 @@ type fixture struct {
 	h     Harness
 	w     *World
 	l     ledger.Ledger
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // of the test: it lives as long as the fixture
 	names int
 }
 

@@ -9,8 +9,8 @@ import (
 // seen is a look at the whole table, in which the given partitions have rows.
 func seen(prints map[calendar.Partition]string) ledger.Seen {
 	s := ledger.Seen{Table: table, Axis: day, Looked: calendar.All(), Meta: "m1"}
-	for p, print := range prints {
-		s.Contents = append(s.Contents, ledger.Content{Partition: p, Rows: 5, Fingerprint: print})
+	for p, mark := range prints {
+		s.Contents = append(s.Contents, ledger.Content{Partition: p, Rows: 5, Fingerprint: mark})
 	}
 	return s
 }

@@ -148,7 +148,8 @@ func (t *tx) inTheWay(req ledger.LeaseRequest) (obstacles, error) {
 			return nil, err
 		}
 	}
-	return out, t.dropOwn(req, &out)
+	err := t.dropOwn(req, &out)
+	return out, err
 }
 
 // dropOwn takes away what the run itself has in flight, under a live lease, where it would read.

@@ -21,7 +21,7 @@ func canonical(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the state %s: %w", path, err)
 	}
-	switch info, err := os.Stat(abs); {
+	switch info, err := os.Stat(abs); { //nolint:gosec // a path that the user named
 	case err == nil && info.IsDir():
 		return "", fmt.Errorf("the state %s is a folder: name a file in it", path)
 	case err == nil && !info.Mode().IsRegular():
@@ -34,7 +34,7 @@ func canonical(path string) (string, error) {
 	if target, err := os.Readlink(abs); err == nil {
 		return "", fmt.Errorf("the state %s is a link to %s, which does not exist: make the file's folder or remove the link", path, target)
 	}
-	if err := os.MkdirAll(filepath.Dir(abs), 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Dir(abs), 0o750); err != nil { //nolint:gosec // as above
 		return "", fmt.Errorf("make the folder of the state %s: %w", path, err)
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))

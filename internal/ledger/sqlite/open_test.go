@@ -47,7 +47,7 @@ func refused(t *testing.T, path string, opts Options, says ...string) error {
 	return err
 }
 
-func request(l *Ledger, id string) ledger.LeaseRequest {
+func request(_ *Ledger, id string) ledger.LeaseRequest {
 	return ledger.LeaseRequest{
 		ID: ledger.LeaseID(id), Run: ledger.RunID(id), Class: ledger.ClassBackfill, Holder: ThisProcess(), TTL: time.Hour,
 		Writes: []ledger.Claim{{Table: "t", Axis: benchDay, Set: calendar.Range(0, 5)}},

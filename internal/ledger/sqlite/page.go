@@ -26,8 +26,9 @@ const (
 	moves
 	verdicts
 	contents
-	measures = 16
 )
+
+const measures = 16
 
 // A segment as it is stored: with the token of the attempt that wrote it (0: none did) and the clock when the row was written.
 type segment struct {

@@ -155,11 +155,11 @@ func (t *tx) dropVerdicts(tab *table, set calendar.Set, seq history.Seq) error {
 	if tab.unjudged {
 		return nil
 	}
-	any, err := t.first(func(row) error { return nil }, `SELECT 1 FROM page WHERE table_id = ? AND kind = 2 LIMIT 1`, tab.id)
+	some, err := t.first(func(row) error { return nil }, `SELECT 1 FROM page WHERE table_id = ? AND kind = 2 LIMIT 1`, tab.id)
 	if err != nil {
 		return err
 	}
-	if !any {
+	if !some {
 		tab.unjudged = true
 		return nil
 	}

@@ -211,7 +211,7 @@ func (g *gathering) readPages() error {
 	}
 	close(ready)
 	wg.Wait()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errors.Join(errs...), err)
 }
 
 func (g *gathering) readClaims() error {

@@ -165,10 +165,9 @@ func (e *examination) mustHave(check warehouse.Check) error {
 
 // A measure is what the shared scan computes for one check, and how that is judged.
 type measure struct {
-	check  int
-	exprs  []string // three: how many rows it speaks of, how many fail, one that fails
-	judge  func(of, failed int64, example string) warehouse.Verdict
-	column string
+	check int
+	exprs []string // three: how many rows it speaks of, how many fail, one that fails
+	judge func(of, failed int64, example string) warehouse.Verdict
 }
 
 // measure gives the expressions of a check that looks at one row at a time; ok is false for others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -113,7 +114,7 @@ func (e *examination) asked(ctx context.Context, check warehouse.Check) (map[cal
 	for p, a := range values {
 		v := warehouse.Verdict{Value: a.value, Weight: e.rows[p], Example: a.wrong}
 		if a.wrong == "" {
-			if v.Passed = within(check, a.value) && a.value == a.value; !v.Passed {
+			if v.Passed = within(check, a.value) && !math.IsNaN(a.value); !v.Passed {
 				v.Example = fmt.Sprintf("the query gives %.6g, wanted %s", a.value, bounds(check))
 			}
 		}

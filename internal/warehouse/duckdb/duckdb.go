@@ -63,6 +63,8 @@ type Warehouse struct {
 	uses       *semaphore.Weighted // every method holds one; Lend and Close hold all
 	publishing chan struct{}       // one place: who holds it may write fences, markers and tables
 
+	copied func() // tests: called when files were read, before they are looked at again
+
 	nulls sync.Map // the hash of a null, by column name; a constant of the engine
 
 	mu      sync.Mutex
@@ -80,11 +82,11 @@ var ErrClosed = errors.New("the warehouse is closed")
 // Open prepares the use of the file at path, which need not exist unless its folder does not either. The file itself is opened, and
 // locked, at the first use.
 func Open(_ context.Context, path string, opts Options) (*Warehouse, error) {
-	real, err := canonical(path)
+	file, err := canonical(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the DuckDB file %s: %w", path, err)
 	}
-	location := real
+	location := file
 	if opts.LocationBase != "" {
 		base, err := filepath.Abs(opts.LocationBase)
 		if err == nil {
@@ -93,12 +95,12 @@ func Open(_ context.Context, path string, opts Options) (*Warehouse, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the DuckDB file %s: the project folder: %w", path, err)
 		}
-		if rel, err := filepath.Rel(base, real); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(base, file); err == nil && filepath.IsLocal(rel) {
 			location = filepath.ToSlash(rel)
 		}
 	}
 	return &Warehouse{
-		path: real, location: location, catalog: catalogName(real), opts: opts,
+		path: file, location: location, catalog: catalogName(file), opts: opts,
 		uses: semaphore.NewWeighted(maxUses), publishing: make(chan struct{}, 1), sources: map[string]chan struct{}{},
 	}, nil
 }
@@ -141,7 +143,7 @@ func catalogName(path string) string {
 // Location is the file: relative to LocationBase when inside it, else canonical and absolute.
 func (w *Warehouse) Location() string { return w.location }
 
-// Lend closes the file while fn runs. Stages in memory stay.
+// Lend closes the file while fn runs, which must not use the warehouse. Stages in memory stay.
 func (w *Warehouse) Lend(ctx context.Context, fn func(ctx context.Context) error) error {
 	if err := w.uses.Acquire(ctx, maxUses); err != nil {
 		return w.failed(ctx, "wait until nobody uses "+w.path, err)

@@ -121,7 +121,7 @@ func holder(pid string) string {
 	if n, err := strconv.Atoi(pid); err == nil && n == os.Getpid() {
 		who += " (this process)"
 	}
-	line, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	line, err := os.ReadFile("/proc/" + pid + "/cmdline") //nolint:gosec // digits, by the expression that found them
 	if err != nil || len(line) == 0 {
 		return who
 	}
@@ -132,7 +132,7 @@ func holder(pid string) string {
 var errorLine = regexp.MustCompile(`(?m)^LINE (\d+): `)
 
 // ofQuery takes away what stands around a query that was run: lines before it, so that LINE counts as people wrote it.
-func ofQuery(err error, before int) error {
+func ofQuery(err error, before int) error { //nolint:unparam // one line now; what stands around a query may change
 	var e *duck.Error
 	if !errors.As(err, &e) {
 		return err

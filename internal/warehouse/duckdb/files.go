@@ -225,9 +225,8 @@ func readHeader(source string, f sourceFile, must []string) (header, error) {
 	for _, col := range best.columns {
 		if key := strings.ToLower(col); col == "" || seen[key] {
 			return header{}, wrong(fmt.Sprintf("column name %q stands twice, or is empty, in its first line", col), "name the columns")
-		} else {
-			seen[key] = true
 		}
+		seen[strings.ToLower(col)] = true
 	}
 	return best, nil
 }

@@ -22,7 +22,7 @@ import (
 func rowHash(columns []warehouse.Column, digits int, nulls uint64) string {
 	terms := []string{fmt.Sprintf("%d::UBIGINT", nulls)}
 	for _, c := range columns {
-		terms = append(terms, "hash(hash("+hashName(c)+", "+comparable(name(c.Name), c.Type, digits)+"))")
+		terms = append(terms, "hash(hash("+hashName(c)+", "+hashable(name(c.Name), c.Type, digits)+"))")
 	}
 	return "hash(" + xor(terms) + ")"
 }
@@ -67,9 +67,9 @@ func xor(terms []string) string {
 	return "xor(" + xor(terms[:half]) + ", " + xor(terms[half:]) + ")"
 }
 
-// comparable is a value in the form in which it is hashed: integers of all widths alike, floating-point numbers rounded, enumerations
+// hashable is a value in the form in which it is hashed: integers of all widths alike, floating-point numbers rounded, enumerations
 // as their text.
-func comparable(value, typ string, digits int) string {
+func hashable(value, typ string, digits int) string {
 	t := parseType(typ)
 	if !t.needsForm() {
 		return value

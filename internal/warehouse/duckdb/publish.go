@@ -104,13 +104,13 @@ func (c *conn) swap(ctx context.Context, p warehouse.Publication, columns []ware
 // remove deletes the rows of the set's partitions and says what they were. Mostly there are none, which is quickly seen.
 func (c *conn) remove(ctx context.Context, standing reading) ([]warehouse.Content, error) {
 	where := standing.cut.filter(standing.set)
-	any := false
+	some := false
 	err := c.rows(ctx, "SELECT 1 FROM "+standing.from+" WHERE "+where+" LIMIT 1", func(r *sql.Rows) error {
-		any = true
+		some = true
 		var one int
 		return r.Scan(&one)
 	})
-	if err != nil || !any {
+	if err != nil || !some {
 		return nil, err
 	}
 	replaced, _, err := c.fingerprints(ctx, standing)
@@ -174,8 +174,7 @@ func (c *conn) fit(ctx context.Context, p warehouse.Publication, out *warehouse.
 			Relation: p.Target.Relation, Column: "*", Found: "rows", Wanted: "a view", Next: "drop the view, or name another relation",
 		}
 	}
-	switch {
-	case len(staged) == 0 || len(standing) == 0:
+	if len(staged) == 0 || len(standing) == 0 {
 		if len(staged) > 0 {
 			out.Created = true
 			err = c.create(ctx, at, staged)

@@ -34,7 +34,7 @@ type copiedFile struct {
 	sourceFile
 	Number int // in fileColumn
 	// Guesses tells, for each column whose type was not declared, which types its values could have.
-	Guesses map[string]guess `json:",omitempty"`
+	Guesses map[string]guess `json:"guesses,omitempty"`
 }
 
 // Observe looks at a source; files whose names, sizes, times and inodes have not moved are not read again.
@@ -196,6 +196,9 @@ func (l *load) transact(ctx context.Context) (changed bool, err error) {
 	errMoved := errors.New("the files have moved")
 	_, err = l.c.transact(ctx, func() error {
 		loadErr := l.run(ctx)
+		if l.c.w.copied != nil {
+			l.c.w.copied()
+		}
 		// A file that is cut off is the better explanation of rows that cannot be read.
 		if err := group.Wait(); err != nil {
 			return err

@@ -51,8 +51,8 @@ func stageName(prefix, attempt, table string) string {
 	return prefix + plainName(attempt) + "_" + shortHash(table)
 }
 
-// stageOf is the attempt in a stage's name, as plainName wrote it.
-func stageOf(stage string) string {
+// attemptOf is the attempt in a stage's name, as plainName wrote it.
+func attemptOf(stage string) string {
 	const ends = len("_") + shortHashLength
 	if len(stage) < len(prefixStage)+ends {
 		return ""
@@ -275,7 +275,7 @@ func (w *Warehouse) Sweep(ctx context.Context, keep map[string]bool) error {
 				if err := r.Scan(&catalog, &table); err != nil {
 					return err
 				}
-				if !kept[stageOf(table)] {
+				if !kept[attemptOf(table)] {
 					drop = append(drop, relation{stages, table}.in(catalog))
 				}
 				return nil
