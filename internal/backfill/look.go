@@ -298,8 +298,9 @@ func Closure(names []string, next func(string) []string) []string {
 		}
 	}
 	add(names)
-	for i := range len(out) {
-		add(next(out[i]))
+	for done := 0; done < len(out); { // out grows meanwhile
+		add(next(out[done]))
+		done++
 	}
 	return out
 }

@@ -488,7 +488,7 @@ func (m *machine) follow(now *history.Snapshot, keys []string) {
 // describe prints a snapshot so that two that say the same are the same text.
 func describe(s *history.Snapshot) string {
 	var out strings.Builder
-	out.WriteString(fmt.Sprintf("ledger %s at %d, periods %+v\n", s.Ledger, s.Seq, s.Periods))
+	fmt.Fprintf(&out, "ledger %s at %d, periods %+v\n", s.Ledger, s.Seq, s.Periods)
 	for _, key := range slices.Sorted(maps.Keys(s.Tables)) {
 		h := *s.Tables[key]
 		h.Segments = slices.Clone(h.Segments)
@@ -496,7 +496,7 @@ func describe(s *history.Snapshot) string {
 			h.Segments[i].ReadAt = h.Segments[i].ReadAt.UTC()
 		}
 		h.Segments, h.Verdicts, h.Moves = history.Overlay(nil, h.Segments), history.Overlay(nil, h.Verdicts), history.Overlay(nil, h.Moves)
-		out.WriteString(fmt.Sprintf("%s: %+v\n", key, h))
+		fmt.Fprintf(&out, "%s: %+v\n", key, h)
 	}
 	return out.String()
 }

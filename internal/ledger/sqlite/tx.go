@@ -85,7 +85,6 @@ func (t *tx) forget() { t.tables, t.undo = nil, nil }
 func (t *tx) close(failed bool) {
 	if failed {
 		for _, u := range slices.Backward(t.undo) {
-
 			*u.table = u.before
 			u.table.unjudged = false
 			if u.made {

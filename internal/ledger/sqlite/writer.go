@@ -177,9 +177,9 @@ func (w *writer) begin(group []*job) ([]*job, error) {
 		if time.Since(w.since) < 2*turn {
 			time.Sleep(pause)
 		}
-		w.since = time.Now() //nolint:forbidigo // a span of real time between processes, not a date
+		w.since = time.Now()
 	}
-	started := time.Now() //nolint:forbidigo // as above
+	started := time.Now()
 	for {
 		var left []*job
 		for _, j := range group {
