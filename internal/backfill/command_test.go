@@ -246,7 +246,7 @@ func TestCommandTimeout(t *testing.T) {
 		t.Errorf("the timeout is not told: %s", describe(r))
 	}
 	s.remove(t, "hang")
-	s.edit(t, "headway.yaml", "timeout: 300ms\n", "timeout: 1m\n")
+	s.edit(t, "headway.yaml", "timeout: 300ms\n", "timeout: 10m\n")
 	s.mustRun(t, 0)
 	s.wantMade(t, func(int) int { return 10 })
 }
@@ -295,8 +295,9 @@ func TestRule14_KilledBetweenDeleteAndInsert(t *testing.T) {
 
 // TestRule14_InDoubtWhileRunning: while a command writes to the table, its partitions are in doubt.
 func TestRule14_InDoubtWhileRunning(t *testing.T) {
-	s := newCommands(t, "direct", "timeout: 300ms\n    retries: 0")
+	s := newCommands(t, "direct", "timeout: 10m\n    retries: 0")
 	s.mustRun(t, 0)
+	s.edit(t, "headway.yaml", "timeout: 10m\n", "timeout: 300ms\n")
 	s.write(t, map[string]string{"hang": "", "factor.txt": "20"})
 	s.mustRun(t, 1)
 	// It was stopped before it wrote anything; nobody knows that.
