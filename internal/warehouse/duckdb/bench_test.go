@@ -39,18 +39,8 @@ func measured(b *testing.B, fn func()) {
 }
 
 func observeNBA(b testing.TB, w *duckdb.Warehouse, dir string) {
-	for _, s := range []struct {
-		name, glob string
-		types      []warehouse.Column
-	}{
-		{"raw_schedule", "schedule_*.csv.gz", scheduleTypes},
-		{"raw_team_box", "team_box_*.csv.gz", teamTypes},
-		{"raw_player_box", "player_box_*.csv.gz", playerTypes},
-		{"raw_shots", "shots_20??-??.csv.gz", shotTypes},
-	} {
-		if _, err := w.Observe(b.Context(), warehouse.SourceRequest{Target: target(s.name), Files: filepath.Join(dir, s.glob), Types: s.types}); err != nil {
-			b.Fatal(err)
-		}
+	for _, s := range sources {
+		observe(b, w, dir, s, "")
 	}
 }
 

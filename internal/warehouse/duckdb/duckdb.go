@@ -37,20 +37,19 @@ type Options struct {
 
 // Bounds: of connections to the engine, of what is kept aside of one quarantined stage, and of how many stages are kept aside.
 const (
-	maxConnections     = 32
-	maxQuarantineRows  = 100_000
-	maxQuarantineKept  = 100
-	maxUses            = 1 << 20
-	headway            = "_headway"
-	stages             = "_headway_stage"
-	maxDates           = 2_000_000
-	memoryCatalog      = "memory"
-	prefixStage        = "s_" // computed by a query, in memory
-	prefixWritten      = "w_" // being filled by a command, in the file
-	prefixSealed       = "z_" // filled by a command and closed, in the file
-	prefixQuarantine   = "q_" // kept aside, in the file
-	maxExampleLength   = 120
-	maxOutsideExamples = 1
+	maxConnections    = 32
+	maxQuarantineRows = 100_000
+	maxQuarantineKept = 100
+	maxUses           = 1 << 20
+	headway           = "_headway"
+	stages            = "_headway_stage"
+	maxDates          = 2_000_000
+	memoryCatalog     = "memory"
+	prefixStage       = "s_" // computed by a query, in memory
+	prefixWritten     = "w_" // being filled by a command, in the file
+	prefixSealed      = "z_" // filled by a command and closed, in the file
+	prefixQuarantine  = "q_" // kept aside, in the file
+	maxExampleLength  = 120
 )
 
 // A Warehouse is one DuckDB file.

@@ -109,7 +109,7 @@ func TestRule13ParallelSumsOfDoubles(t *testing.T) {
 
 func TestRule13ValuesInsideValues(t *testing.T) {
 	w := open(t, Options{})
-	print := func(value string) string {
+	fingerprint := func(value string) string {
 		return staged(t, w, tableOf("nested"), "select date '2024-01-01' as d, "+value+" as v").Contents[0].Fingerprint
 	}
 	for _, c := range []struct {
@@ -132,7 +132,7 @@ func TestRule13ValuesInsideValues(t *testing.T) {
 		{"a negative integer", "-5::smallint", "-5::bigint", true},
 		{"an integer and its text", "5", "'5'", false},
 	} {
-		if a, b := print(c.a), print(c.b); (a == b) != c.same {
+		if a, b := fingerprint(c.a), fingerprint(c.b); (a == b) != c.same {
 			t.Errorf("%s: %s gives %s, %s gives %s; want the same: %v", c.why, c.a, a, c.b, b, c.same)
 		}
 	}
