@@ -117,8 +117,9 @@ func (e *edge) changed(out []calendar.Interval, reads []reading) []calendar.Inte
 	return e.changedIn(out, moved, reads, wide)
 }
 
-// fewReadings are looked at one by one, in the rows that their windows meet: then nobody has to look at all rows.
-const fewReadings = 64
+// fewReadings are looked at one by one, in the rows that their windows meet: then nobody has to look at all rows. (A variable for tests,
+// whose histories are short.)
+var fewReadings = 64
 
 // changedNear is changed for few readings.
 func (e *edge) changedNear(out []calendar.Interval, reads []reading) []calendar.Interval {

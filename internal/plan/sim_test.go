@@ -39,6 +39,9 @@ func newSim(t *rapid.T) *sim {
 		t: t, in: newBuilder().in, events: map[string][]event{}, content: map[string]map[calendar.Partition]int{},
 		reads: map[string]map[calendar.Partition]*record{}, named: map[string]calendar.Set{},
 	}
+	// Half of the time everything is judged by whole columns, however little it is.
+	fewReadings = rapid.SampledFrom([]int{64, 0}).Draw(t, "few readings")
+	t.Cleanup(func() { fewReadings = 64 })
 	s.in.Seq = 1
 	s.in.Now = simEpoch
 	s.redefine("season")
