@@ -432,7 +432,9 @@ func (m *machine) compare(*rapid.T) {
 	m.ok(err)
 	m.agree("snapshot", describe(got), describe(want))
 	m.follow(got, keys)
-	m.compareTable(rapid.SampledFrom(keys).Draw(m.t, "compared"))
+	if m.chance(40, "compares all") {
+		m.compareTable(rapid.SampledFrom(keys).Draw(m.t, "compared"))
+	}
 }
 
 // compareTable reads everything about one table from both.

@@ -51,6 +51,7 @@ func roundTrip[T any](t *rapid.T, c codec[T], rows []T) {
 }
 
 func TestPagesReadAsWritten(t *testing.T) {
+	fewer(t)
 	texts := rapid.SampledFrom([]string{"", "v1", "a-0123456789", "ü \x00", "another one"})
 	rapid.Check(t, func(t *rapid.T) {
 		var ss []segment
@@ -87,6 +88,7 @@ func TestPagesReadAsWritten(t *testing.T) {
 
 // Pages are one way to keep rows: whatever is laid over whatever, what is read is what history.Overlay gives.
 func TestPagesKeepRows(t *testing.T) {
+	fewer(t)
 	l, err := Open(t.Context(), t.TempDir()+"/state.db", Options{careless: true})
 	must0(t, err)
 	defer l.Close() //nolint:errcheck // of no interest here

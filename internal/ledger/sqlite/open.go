@@ -74,13 +74,14 @@ func (l *Ledger) dsn(how access) string {
 	q := url.Values{}
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", l.opts.BusyWait.Milliseconds()))
 	q.Set("_txlock", "immediate")
+	sync := "synchronous(FULL)"
+	if l.opts.careless {
+		sync = "synchronous(OFF)"
+	}
+	q.Add("_pragma", sync) // a reader that closes last tidies the file up, so it is told too
 	switch how {
 	case writing:
-		sync := "synchronous(FULL)"
-		if l.opts.careless {
-			sync = "synchronous(OFF)"
-		}
-		for _, p := range []string{"journal_mode(WAL)", sync, "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-32768)"} {
+		for _, p := range []string{"journal_mode(WAL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-32768)"} {
 			q.Add("_pragma", p)
 		}
 	case reading:

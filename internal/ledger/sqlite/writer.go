@@ -192,7 +192,10 @@ func (w *writer) begin(group []*job) ([]*job, error) {
 		}
 		_, err := w.tx.exec("BEGIN IMMEDIATE")
 		if err == nil {
-			return left, w.tx.begin()
+			if err = w.tx.begin(); err != nil {
+				err = errors.Join(err, w.rollback())
+			}
+			return left, err
 		}
 		if !isBusy(err) || time.Since(started) > w.ledger.opts.BusyWait {
 			return left, err
