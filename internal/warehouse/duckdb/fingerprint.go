@@ -15,7 +15,8 @@ import (
 // rowHash is an expression: the hash of a row's (column name, value) pairs, whatever the order of its columns; a null counts as if the
 // column were not there. It is compared with hashes of the same engine only.
 //
-// Each pair is hashed; the hashes are combined by xor, and hashed again so that values that change places between two rows are seen.
+// Each pair is hashed; the hashes are combined by xor, and hashed again: without that, values that change places between two rows leave
+// the xor over all rows as it is, and three of four bits of the sum.
 // The hash of a pair is hashed once more, because DuckDB combines two values by an xor of its own, in which names would cancel out. The
 // hash of (name, null) does not depend on the type, so that an xor with it once takes the nulls out, with no CASE a column: nulls is
 // the xor of that of all columns.
