@@ -96,3 +96,37 @@ func TestChangeMakesItsWindowsStale(t *testing.T) {
 		t.Errorf("causes %+v", c)
 	}
 }
+
+// Leases and holds change without any row: what was judged before is judged anew.
+func TestReplaceSeesLeasesAndHolds(t *testing.T) {
+	for what, tt := range map[string]struct {
+		edit func(h *history.Table)
+		got  func(w *World) calendar.Set
+		want calendar.Set
+	}{
+		"held":      {func(h *history.Table) { h.Held = calendar.Of(2) }, func(w *World) calendar.Set { return w.Judge("a").Held }, calendar.Of(2)},
+		"in flight": {func(h *history.Table) { h.InFlight = calendar.Of(2) }, func(w *World) calendar.Set { return w.Judge("a").InFlight }, calendar.Of(2)},
+		"unsettled": {func(h *history.Table) { h.Unsettled = calendar.Of(2) }, func(w *World) calendar.Set { return w.Judge("b").Fresh }, calendar.Of(0, 1, 3)},
+		"reserved":  {func(h *history.Table) { h.Reserved = calendar.Of(3) }, func(w *World) calendar.Set { return w.Judge("c").NotReady }, calendar.Of(3)},
+	} {
+		t.Run(what, func(t *testing.T) {
+			b := newBuilder()
+			b.source("raw", calendar.Range(0, 4), seg(0, 4, 0, 3))
+			b.table(made("a", input("raw", same)), calendar.Range(0, 4), seg(0, 3, 4, 5))
+			b.table(made("b", input("raw", same), input("a", days(-9, -9))), calendar.Range(0, 4), seg(0, 4, 6, 7))
+			half := input("a", days(-1, 0))
+			half.Complete = 0.5
+			b.table(made("c", half), calendar.Range(0, 4))
+			if what == "unsettled" {
+				b.tables[2].Inputs[1] = input("a", same)
+				b.in.Tables["a"].Segments = []history.Segment{seg(0, 4, 4, 5)}
+			}
+			w := b.world()
+			tt.got(w)
+			h := *w.Tables["a"]
+			tt.edit(&h)
+			w.Replace("a", &h, w.Seq)
+			wantSet(t, what, tt.got(w), tt.want)
+		})
+	}
+}
