@@ -3,6 +3,8 @@ package backfill
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -64,7 +66,7 @@ type StaleAfter struct {
 	Partitions int    `json:"partitions"`
 }
 
-// A CheckReport is a check's pooled value over the partitions of the run, before and after. Null where there is none.
+// A CheckReport is a check's pooled value over the partitions that the run judged, after it and, over the same ones, before. Null where there is none.
 type CheckReport struct {
 	ID        string   `json:"id"`
 	Before    *float64 `json:"before"`
@@ -177,36 +179,41 @@ func (r *runner) staleAfter(ctx context.Context) []StaleAfter {
 // metrics gathers the values of checks before and after a run. It may be used by many goroutines.
 type metrics struct {
 	mu     sync.Mutex
-	before map[string]map[string]*pool // table → check
-	after  map[string]map[string]*pool
+	before map[string]map[string]values // table → check
+	after  map[string]map[string]values
 }
 
-// A pool is a value over several partitions, weighted by what each speaks of.
-type pool struct {
-	sum    float64
-	weight float64
-	n      int
-	failed bool
-}
+// values are those of one check, by partition.
+type values map[calendar.Partition]ledger.Metric
 
-func (p *pool) add(value float64, weight int64, passed bool) {
-	w := float64(max(weight, 1))
-	p.sum += value * w
-	p.weight += w
-	p.n++
-	p.failed = p.failed || !passed
-}
-
-func (p *pool) mean() *float64 {
-	if p == nil || p.n == 0 {
+// pooled is the mean of the values at those partitions of other, each weighted by what it speaks of; nil if there are none.
+func (v values) pooled(other values) *float64 {
+	var sum, weight float64
+	for _, p := range slices.Sorted(maps.Keys(other)) { // sums of doubles depend on their order
+		if m, ok := v[p]; ok {
+			w := float64(max(m.Weight, 1))
+			sum += m.Value * w
+			weight += w
+		}
+	}
+	if weight == 0 {
 		return nil
 	}
-	mean := p.sum / p.weight
+	mean := sum / weight
 	return &mean
 }
 
+func (v values) passed() bool {
+	for _, m := range v {
+		if !m.Passed {
+			return false
+		}
+	}
+	return true
+}
+
 func newMetrics() *metrics {
-	return &metrics{before: map[string]map[string]*pool{}, after: map[string]map[string]*pool{}}
+	return &metrics{before: map[string]map[string]values{}, after: map[string]map[string]values{}}
 }
 
 // readBefore reads the stored values of what the plan will write.
@@ -216,34 +223,34 @@ func (m *metrics) readBefore(ctx context.Context, c *Coordinator, p *plan.Plan) 
 		if len(t.Checks) == 0 {
 			continue
 		}
-		values, err := c.Ledger.Metrics(ctx, t.Key, s.Set)
+		stored, err := c.Ledger.Metrics(ctx, t.Key, s.Set)
 		if err != nil {
 			return fmt.Errorf("read the metrics of %s: %w", s.Table, err)
 		}
-		for _, v := range values {
-			poolOf(m.before, s.Table, v.Check).add(v.Value, v.Weight, v.Passed)
+		for _, v := range stored {
+			put(m.before, s.Table, v)
 		}
 	}
 	return nil
 }
 
-// seen takes in the verdicts of an attempt.
+// seen takes in the verdicts of an attempt. Of a partition that was tried again the last ones count.
 func (m *metrics) seen(table string, verdicts []warehouse.Verdict, _ calendar.Set) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, v := range verdicts {
-		poolOf(m.after, table, v.Check).add(v.Value, v.Weight, v.Passed)
+		put(m.after, table, ledger.Metric{Check: v.Check, Partition: v.Partition, Value: v.Value, Weight: v.Weight, Passed: v.Passed})
 	}
 }
 
-func poolOf(of map[string]map[string]*pool, table, check string) *pool {
-	if of[table] == nil {
-		of[table] = map[string]*pool{}
+func put(into map[string]map[string]values, table string, m ledger.Metric) {
+	if into[table] == nil {
+		into[table] = map[string]values{}
 	}
-	if of[table][check] == nil {
-		of[table][check] = &pool{}
+	if into[table][m.Check] == nil {
+		into[table][m.Check] = values{}
 	}
-	return of[table][check]
+	into[table][m.Check][m.Partition] = m
 }
 
 // reports gives the checks of a table that were judged in the run, in the order of the project file.
@@ -257,7 +264,8 @@ func (m *metrics) reports(t *catalog.Table) []CheckReport {
 			continue
 		}
 		one := CheckReport{
-			ID: check.ID, Before: m.before[t.Name][check.ID].mean(), After: after.mean(), Passed: !after.failed, Severity: SeverityOf(check),
+			ID: check.ID, Before: m.before[t.Name][check.ID].pooled(after), After: after.pooled(after), Passed: after.passed(),
+			Severity: SeverityOf(check),
 		}
 		one.Threshold, one.Upper = threshold(check)
 		out = append(out, one)

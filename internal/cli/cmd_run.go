@@ -208,27 +208,21 @@ func (inv *invocation) printOpen(r *backfill.Report) {
 	}
 }
 
-// maxMoved is how many checks that passed and moved are shown.
-const maxMoved = 12
-
-// printChecks shows each metric that did not pass or that moved, before and after, and counts the others.
+// printChecks shows each metric of the run, before and after, over the same partitions.
 func (inv *invocation) printChecks(r *backfill.Report) {
 	rows := [][]string{{"CHECK", "BEFORE", "AFTER", "WANTED", "NOTE"}}
-	others, moved := 0, 0
 	for _, t := range r.Tables {
 		for _, c := range t.Checks {
-			changed := c.Before != nil && c.After != nil && figure(c.Before) != figure(c.After)
 			note := ""
 			switch {
 			case !c.Passed && c.Severity == "warn":
 				note = "warning: did not pass everywhere"
 			case !c.Passed:
 				note = "did not pass everywhere"
-			case changed && moved < maxMoved:
-				moved++
-			default:
-				others++
-				continue
+			case c.Before == nil:
+				note = "new"
+			case figure(c.Before) != figure(c.After):
+				note = "moved"
 			}
 			rows = append(rows, []string{c.ID, figure(c.Before), figure(c.After), wanted(c), note})
 		}
@@ -236,14 +230,7 @@ func (inv *invocation) printChecks(r *backfill.Report) {
 	if len(rows) > 1 {
 		inv.print("")
 		inv.table(rows)
-	}
-	switch {
-	case len(rows) > 1 && others > 0:
-		inv.print("%s passed (-o json names them)\n", count(others, "other check"))
-	case len(rows) > 1:
 		inv.print("")
-	case others > 0:
-		inv.print("%s passed", count(others, "check"))
 	}
 }
 
