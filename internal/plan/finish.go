@@ -161,13 +161,28 @@ func (d *draft) block(n *node, set calendar.Set) Blocked {
 	return b
 }
 
-// mend is what would unblock a partition: lifting the hold, looking at the source again, or building the first input it lacks.
+// mend is what would unblock a partition: lifting the hold, building the first input it lacks, or, where a run alone would not make that,
+// what its own root cause wants.
 func (d *draft) mend(n *node, item BlockedItem) Fix {
 	if item.Held || len(item.Missing) == 0 {
 		return unhold(n.table, item.Partition)
 	}
 	lack := item.Missing[0]
-	return build(d.w.named[lack.Table].table, lack.Set.Bounds())
+	first, _ := lack.Set.First()
+	root := Ref{lack.Table, lack.Axis, first}
+	chain := d.roots[root]
+	if chain == nil { // most blocked partitions of a season wait for the same one
+		chain = d.w.Why(lack.Table, first)
+		d.roots[root] = chain
+	}
+	read := d.w.named[lack.Table].table
+	switch {
+	case chain.source != nil:
+		return unlessSkipped(chain.Fix, n.table, item.Partition)
+	case chain.Fix.Text == "" || chain.computable:
+		return build(read, lack.Set.Bounds())
+	}
+	return chain.Fix
 }
 
 // identify hashes what a plan says.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
@@ -27,6 +28,13 @@ func build(t *catalog.Table, iv calendar.Interval) Fix {
 		Text: fmt.Sprintf("build %s and what it rests on", t.Name),
 		Argv: append(ranged([]string{"headway", "run", t.Name}, t, iv), "--upstream"),
 	}
+}
+
+// unlessSkipped adds to a fix that wants data from outside what to do with the reader where they will never come.
+func unlessSkipped(f Fix, reader *catalog.Table, p calendar.Partition) Fix {
+	argv := append(ranged([]string{"headway", "mark", reader.Name}, reader, calendar.Single(p)), "--as", "skipped")
+	f.Text += "; if they will never come, " + strings.Join(argv, " ")
+	return f
 }
 
 // rerun computes one partition again.

@@ -15,6 +15,7 @@ type draft struct {
 	// whole: all partitions of all tables are asked for.
 	whole  bool
 	tables []planned // by node
+	roots  map[Ref]*Chain
 }
 
 // planned is what a draft knows of a table.
@@ -42,7 +43,7 @@ func Make(w *World, req Request) (*Plan, error) {
 		in.LeaveCode = true
 		w = NewWorld(in)
 	}
-	d := &draft{w: w, req: &req, kind: req.reprocess(), tables: make([]planned, len(w.nodes))}
+	d := &draft{w: w, req: &req, kind: req.reprocess(), tables: make([]planned, len(w.nodes)), roots: map[Ref]*Chain{}}
 	if err := d.ask(); err != nil {
 		return nil, err
 	}

@@ -111,6 +111,9 @@ func TestWhyLeadsToTheRootCause(t *testing.T) {
 		}
 	}
 	c := w.Why("a", 5)
+	if !strings.HasSuffix(c.Fix.Text, "if they will never come, headway mark a --from 1970-01-06 --to 1970-01-06 --as skipped") {
+		t.Errorf("no way out where the source stays without: %q", c.Fix.Text)
+	}
 	if len(c.Links) != 2 || c.Links[1].Table != "raw" || c.Fix.Argv[1] != "observe" {
 		t.Errorf("chain %+v", c)
 	}
@@ -154,7 +157,7 @@ func TestJSON(t *testing.T) {
 		`{"table":"a","guarantee":"fenced","intervals":[{"start":"2022-01-08","end":"2022-01-11"}],"partitions":3,` +
 		`"cause":{"kind":"code","from":"v0","to":"v1"},"because":[]}],` +
 		`"blocked":[{"table":"a","partition":"2022-01-15","held":false,"missing":[{"table":"raw","partitions":1}],` +
-		`"fix":{"text":"bring the data of raw, then look again","argv":["headway","observe","raw"]}}],"skipped":[]}`
+		`"fix":{"text":"bring the data of raw, then look again; if they will never come, headway mark a --from 2022-01-15 --to 2022-01-15 --as skipped","argv":["headway","observe","raw"]}}],"skipped":[]}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -179,5 +182,37 @@ func TestWhyIsStale(t *testing.T) {
 		if c := w.Why("a", p); !strings.Contains(c.Links[0].Reason, want) {
 			t.Errorf("%d: %q, want %q", p, c.Links[0].Reason, want)
 		}
+	}
+}
+
+// Whoever mends only the first lack would be told of the next one after it, and so on.
+func TestWhyNamesEveryLack(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 9), seg(0, 9, 0, 3))
+	b.source("other", calendar.Range(0, 9), seg(0, 2, 0, 3), seg(8, 9, 0, 3))
+	b.table(made("a", input("raw", same)), calendar.Range(0, 9), seg(0, 4, 5, 5), seg(6, 9, 5, 5))
+	b.table(made("b", input("a", days(-2, 0)), input("other", days(-6, 0))), calendar.Range(0, 9))
+	w := b.world()
+	want := "a lacks 1970-01-05..1970-01-06; other lacks 5 partitions from 1970-01-03 to 1970-01-07"
+	if got := w.Why("b", 6).Links[0].Reason; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// A run of what waits for a quarantined partition would be blocked again: the fix is the quarantined partition's own.
+func TestFixOfWhatWaitsForQuarantined(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 3), seg(0, 3, 0, 3))
+	b.table(made("a", input("raw", same)), calendar.Range(0, 3), seg(0, 1, 5, 5), seg(2, 3, 5, 5))
+	b.in.CheckVersions["a"] = "c1"
+	b.in.Tables["a"].Verdicts = []history.Verdict{quarantined(1, 5)}
+	b.table(made("b", input("a", same)), calendar.Range(0, 3))
+	p := mustMake(t, b.world(), Request{})
+	if len(p.Blocked) != 1 || len(p.Blocked[0].Items) != 1 {
+		t.Fatalf("blocked: %+v", p.Blocked)
+	}
+	want := []string{"headway", "run", "a", "--from", "1970-01-02", "--to", "1970-01-02", "--reprocess", "quarantined"}
+	if fix := p.Blocked[0].Items[0].Fix; !slices.Equal(fix.Argv, want) {
+		t.Errorf("fix %v, want %v", fix, want)
 	}
 }

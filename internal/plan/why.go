@@ -2,8 +2,10 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/history"
 )
 
@@ -24,6 +26,9 @@ type Chain struct {
 	Left int
 	// Fix has no text where there is nothing to mend.
 	Fix Fix
+
+	computable bool           // a run mends it
+	source     *catalog.Table // whose data never came, if that is the root
 }
 
 // A Link is one partition of a chain with its state and why it has that.
@@ -40,18 +45,26 @@ func (w *World) Why(table string, p calendar.Partition) *Chain {
 		return &Chain{Table: table, Partition: p}
 	}
 	c := &Chain{Table: table, Axis: n.table.Axis, Partition: p, State: w.State(table, p)}
-	start := n
+	start, reader, read := n, n, p
 	for range walkedLinks {
 		l := w.link(n, p)
 		c.add(l.Link)
 		if l.next == nil {
 			c.add(l.cause...)
-			c.Fix = l.fix
-			if l.run && n != start {
+			c.Fix, c.computable = l.fix, l.run
+			switch {
+			case n == start:
+			case l.run:
 				c.Fix = rerun(start.table, c.Partition, "--upstream")
+			case n.table.IsSource() && l.State == StateMissing:
+				c.Fix = unlessSkipped(c.Fix, reader.table, read)
+			}
+			if n.table.IsSource() && l.State == StateMissing {
+				c.source = n.table
 			}
 			return c
 		}
+		reader, read = n, p
 		n, p = l.next, l.at
 	}
 	return c
@@ -122,9 +135,16 @@ func standing(s State) string {
 	return "up to date, and so is all it rests on"
 }
 
-// lacking leads to the first input partition that is not fresh.
+// Bounds of what a link names of the inputs that are lacking.
+const (
+	lacksTold = 4 // inputs
+	datesTold = 3 // partitions of each
+)
+
+// lacking names every input that lacks partitions, and leads to the first of them that is not fresh.
 func (w *World) lacking(n *node, p calendar.Partition, h hop) hop {
 	one := calendar.Of(p)
+	var lacks []string
 	for _, e := range n.inputs {
 		if setOf(e.unmet(nil, one, e.read.lacking()), one).Empty() {
 			continue
@@ -132,15 +152,32 @@ func (w *World) lacking(n *node, p calendar.Partition, h hop) hop {
 		bad := e.windows(p).Intersect(e.read.lacking())
 		q, ok := bad.First()
 		if !ok {
-			h.Reason = fmt.Sprintf("%s has fewer partitions in the window than the %d it must have", e.read.table.Name, e.in.Min)
-			h.fix = Fix{Text: "lower min, or declare a bootstrap"}
-			return h
+			lacks = append(lacks, fmt.Sprintf("%s has fewer partitions in the window than the %d it must have", e.read.table.Name, e.in.Min))
+			if h.fix.Text == "" {
+				h.fix = Fix{Text: "lower min, or declare a bootstrap"}
+			}
+			continue
 		}
-		h.Reason = fmt.Sprintf("needs %d more of %s, from %s on", bad.Count(), e.read.table.Name, e.read.table.Axis.ID(q))
-		h.next, h.at = e.read, q
-		return h
+		lacks = append(lacks, fmt.Sprintf("%s lacks %s", e.read.table.Name, told(e.read.table.Axis, bad)))
+		if h.next == nil {
+			h.next, h.at = e.read, q
+		}
 	}
+	if left := len(lacks) - lacksTold; left > 0 {
+		lacks = append(lacks[:lacksTold], fmt.Sprintf("and %d more inputs", left))
+	}
+	h.Reason = strings.Join(lacks, "; ")
 	return h
+}
+
+// told names the partitions of a set: all of a few, the ends of many.
+func told(axis calendar.Axis, set calendar.Set) string {
+	n := set.Count()
+	if n <= datesTold {
+		return axis.FormatSet(set, datesTold)
+	}
+	bounds := set.Bounds()
+	return fmt.Sprintf("%d partitions from %s to %s", n, axis.ID(bounds.Start), axis.ID(bounds.End-1))
 }
 
 func (w *World) unpublished(n *node, p calendar.Partition, h *hop) {
