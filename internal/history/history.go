@@ -27,7 +27,7 @@ const (
 	Empty                  // published, and no rows were right
 	Skipped                // a person said that there will be no rows; counts as fresh
 	InDoubt                // a writer that Headway does not fence may have left anything
-	Failing                // published rows that fail a block check: not readable
+	Failing                // rows that stand there and fail a check that blocks: not readable
 	Foreign                // rows that are not what the marker says
 	Drifted                // a source's partition that broke its contract, or was lost after it had been read: not readable
 )
@@ -64,12 +64,15 @@ type Segment struct {
 	Attempt   string
 	Content   Content
 	Shortfall Shortfall
-	// Accepted: a person took the content over as it is (`mark --as fresh`, `code accept`).
+	// Accepted: a person took the content over as it is (`mark --as fresh`, `code accept`), as of Version.
 	Accepted bool
 	// Stale: a person asked for it to be computed again (`mark --as stale`).
 	Stale bool
 	// ReadAt is the wall clock of ReadSeq, for windows of late data; zero where unknown.
 	ReadAt time.Time
+	// CheckVersion and CheckSeq say with which checks, and at which clock, the content was last checked; "" and 0: never.
+	CheckVersion string
+	CheckSeq     Seq
 }
 
 // A Move says when a partition last entered or left the set that its table's calendar expects.
@@ -85,13 +88,14 @@ type Outcome uint8
 // The outcomes.
 const (
 	Failed      Outcome = iota + 1 // an attempt failed
-	Quarantined                    // staged, failed its checks, kept aside
+	Quarantined                    // its rows failed their checks: kept aside, or failing where they stand
 )
 
 func (o Outcome) String() string { return [...]string{"", "failed", "quarantined"}[o] }
 
-// A Verdict is the last unpublished outcome of a partition. A publish of the partition removes it. It is tried again by itself only
-// when its key changes: what was read (ReadSeq against today's history), the code, the checks, or what the checks read.
+// A Verdict is the last outcome of a partition that did not pass: of rows that were not published, or of failing ones that stand there. A
+// publish of the partition removes it. It is tried again by itself only when its key changes: what was read (ReadSeq against today's
+// history), the code, the checks, or what the checks read (CheckSeq).
 type Verdict struct {
 	calendar.Interval
 	Outcome      Outcome
@@ -99,6 +103,7 @@ type Verdict struct {
 	ReadSeq      Seq
 	Version      string
 	CheckVersion string
+	CheckSeq     Seq
 	Reason       string // one line: which check, with its value, or the error
 }
 

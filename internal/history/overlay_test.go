@@ -140,7 +140,7 @@ func TestSameAs(t *testing.T) {
 	at := time.Date(2026, 1, 3, 12, 0, 0, 0, time.UTC)
 	base := Segment{
 		Interval: calendar.Interval{Start: 1, End: 2},
-		ReadSeq:  3, ChangedSeq: 4, Version: "v", Attempt: "a", Content: Empty, Shortfall: Short, Accepted: true, Stale: true, ReadAt: at,
+		ReadSeq:  3, ChangedSeq: 4, Version: "v", Attempt: "a", Content: Empty, Shortfall: Short, Accepted: true, Stale: true, ReadAt: at, CheckVersion: "c", CheckSeq: 3,
 	}
 	elsewhere := base.WithBounds(calendar.Interval{Start: 5, End: 9})
 	elsewhere.ReadAt = at.In(time.FixedZone("", 3600))
@@ -156,6 +156,8 @@ func TestSameAs(t *testing.T) {
 		"shortfall":   func(s *Segment) { s.Shortfall = Full },
 		"accepted":    func(s *Segment) { s.Accepted = false },
 		"stale":       func(s *Segment) { s.Stale = false },
+		"checks":      func(s *Segment) { s.CheckVersion = "d" },
+		"checked at":  func(s *Segment) { s.CheckSeq++ },
 		"read at":     func(s *Segment) { s.ReadAt = at.Add(1) },
 	} {
 		other := base

@@ -81,6 +81,8 @@ func (i Intent) Check(a Attempt) error {
 		return fmt.Errorf("the intent of %s publishes what it quarantines", i.Attempt)
 	case !set.Covers(i.Empty):
 		return fmt.Errorf("the intent of %s calls partitions empty that it does not publish", i.Attempt)
+	case !set.Covers(i.Failing):
+		return fmt.Errorf("the intent of %s calls partitions failing that it does not publish", i.Attempt)
 	case i.Table != a.Table || i.Version != a.Version || i.ReadSeq != a.ReadSeq:
 		return fmt.Errorf("the intent of %s is not of its attempt: table, version and read_seq must be the attempt's", i.Attempt)
 	}
@@ -108,6 +110,58 @@ func (f Failure) Check() error {
 		return fmt.Errorf("attempt %s cannot fail as %d", f.Attempt, f.Outcome)
 	}
 	return nil
+}
+
+// Check reports what is wrong with a recheck whatever the ledger holds, but for its clock.
+func (r Recheck) Check(now history.Seq) error {
+	if r.Table == "" {
+		return errors.New("a recheck names no table")
+	}
+	if r.Seq < 0 || r.Seq > now {
+		return fmt.Errorf("%s was checked at %d, but the clock stands at %d", r.Table, r.Seq, now)
+	}
+	if r.Passing.Overlaps(r.Failing) {
+		return fmt.Errorf("recheck of %s: a partition both passes and fails", r.Table)
+	}
+	all := r.Passing.Union(r.Failing)
+	if all.Empty() {
+		return nil
+	}
+	return checkSet("recheck of "+r.Table, all)
+}
+
+// Of is what the ledger then holds of one partition on which nothing else stands in the way: its segment, and its verdict if it has one.
+// rows is how many are known to stand there, -1 where that is not known; was is the verdict before, nil for none.
+func (r Recheck) Of(s history.Segment, rows int64, was *history.Verdict) (history.Segment, *history.Verdict) {
+	p := s.Start
+	s.CheckVersion, s.CheckSeq = r.CheckVersion, r.Seq
+	if r.Failing.Contains(p) {
+		s.Content = history.Failing
+		v := history.Verdict{
+			Interval: s.Interval, Outcome: history.Quarantined, Attempt: s.Attempt, ReadSeq: s.ReadSeq, Version: s.Version,
+			CheckVersion: r.CheckVersion, CheckSeq: r.Seq, Reason: r.Reasons[p],
+		}
+		if was != nil && was.Outcome == history.Quarantined && was.ReadSeq > v.ReadSeq {
+			v.Attempt, v.ReadSeq, v.Version = was.Attempt, was.ReadSeq, was.Version
+		}
+		return s, &v
+	}
+	if s.Content == history.Failing {
+		s.Content, was = history.Rows, nil
+		if rows == 0 {
+			s.Content = history.Empty
+		}
+	}
+	return s, was
+}
+
+// Concerns reports whether a recheck speaks of what stands in a partition, which is neither in flight nor unsettled.
+func (r Recheck) Concerns(s history.Segment) bool {
+	switch s.Content {
+	case history.Rows, history.Empty, history.Failing:
+		return s.ChangedSeq <= r.Seq && s.CheckSeq <= r.Seq
+	}
+	return false
 }
 
 // Check reports what is wrong with an observation whatever the ledger holds.

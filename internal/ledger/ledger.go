@@ -86,11 +86,22 @@ type Ledger interface {
 	// Record tells what the warehouse has committed for an intent, and what else became of the attempt's partitions: quarantined,
 	// failed, or left. It ends the attempt. What the warehouse has committed is recorded whoever finds it, also when the lease is
 	// gone: a commit is never refused. The new ChangedSeq is drawn here, after the commit; partitions listed as unchanged keep
-	// theirs. The first publish of a code version registers it as the table's newest.
+	// theirs. What is published counts as checked by the intent's check version at its ReadSeq; of it, the intent's Failing partitions
+	// become Failing, with a verdict as quarantined ones get. The first publish of a code version registers it as the table's newest.
 	Record(ctx context.Context, c Commit) (history.Seq, error)
 
 	// Fail ends an attempt that published nothing: all its partitions get the outcome. A cancelled attempt leaves no verdict.
 	Fail(ctx context.Context, f Failure) (history.Seq, error)
+
+	// Recheck records what checking rows that stand there came to (rule 15). It writes no data and needs no lease. Partitions whose
+	// content changed after r.Seq, or was checked after it, that are in flight or unsettled, or that do not stand as Rows, Empty or
+	// Failing, are left alone: whoever wrote them has checked them, or will. Of the others, all get the check version and r.Seq as
+	// CheckSeq, and keep their ChangedSeq, so that nobody who read them goes stale. Passing ones that were Failing become Rows again, or
+	// Empty where no rows are known to stand, and their verdict goes; verdicts about rows that were kept aside stay. Failing ones
+	// become Failing, with a verdict (Quarantined) whose key is what their rows were computed from, or, where rows computed later were
+	// quarantined, what those were. Metrics are kept of the partitions that it changes. If it changes none the clock does not move.
+	// A table that was never used is no error: nothing stands in it.
+	Recheck(ctx context.Context, r Recheck) (history.Seq, error)
 
 	// Attempts lists attempts, oldest first, by run or by table and set; at most limit.
 	Attempts(ctx context.Context, f AttemptFilter) ([]AttemptRecord, error)
@@ -275,8 +286,10 @@ type Intent struct {
 	Hulls        []Hull
 	Metrics      []Metric
 	Quarantine   calendar.Set
-	Reasons      map[calendar.Partition]string // why each quarantined partition did not pass
-	ReadAt       time.Time
+	// Failing are those of Publish that stand though a check that blocks refuses them: of a command that writes to the table itself.
+	Failing calendar.Set
+	Reasons map[calendar.Partition]string // why each quarantined or failing partition did not pass
+	ReadAt  time.Time
 }
 
 // A ShortSet says which partitions were computed from less.
@@ -345,6 +358,19 @@ type Observed struct {
 	Gone    map[string]calendar.Set // source partitions that were known and are not there
 }
 
+// A Recheck is what checking rows that stand in a table came to. A partition is in at most one of Passing and Failing.
+type Recheck struct {
+	Table string
+	Axis  calendar.Axis
+	// Seq is the clock of the snapshot that was taken before the rows were looked at.
+	Seq          history.Seq
+	CheckVersion string
+	Passing      calendar.Set
+	Failing      calendar.Set
+	Reasons      map[calendar.Partition]string // why each failing partition did not pass
+	Metrics      []Metric
+}
+
 // A MarkKind is what a person says of partitions.
 type MarkKind string
 
@@ -364,9 +390,12 @@ type Mark struct {
 	Set      calendar.Set
 	Contents []Content // for fresh with --observed: what stands there
 	Version  string
-	Actor    Actor
-	Reason   string
-	At       time.Time
+	// CheckVersion, for fresh, are the checks that the person vouches for: what is taken over counts as checked by them now. "": it
+	// stays checked as it was.
+	CheckVersion string
+	Actor        Actor
+	Reason       string
+	At           time.Time
 }
 
 // A RunState is where a run stands. Ended states do not change.

@@ -86,6 +86,7 @@ var attemptCases = []testCase{
 		seq := f.record(ledger.Commit{Attempt: a.ID, Published: a.Set})
 		s := history.Segment{
 			Interval: calendar.Single(1), ReadSeq: a.ReadSeq, ChangedSeq: seq, Version: "v1", Attempt: string(a.ID), ReadAt: f.w.Now(),
+			CheckVersion: "c1", CheckSeq: a.ReadSeq,
 		}
 		empty, short := s.WithBounds(calendar.Single(2)), s.WithBounds(calendar.Single(3))
 		empty.Content, short.Shortfall = history.Empty, history.Short
@@ -164,7 +165,7 @@ var attemptCases = []testCase{
 		f.sets("standing", history.Covered(h.Segments), days(0, 2))
 		same(f, "verdicts", h.Verdicts, []history.Verdict{{
 			Interval: calendar.Single(3), Outcome: history.Quarantined, Attempt: string(a.ID), ReadSeq: a.ReadSeq, Version: "v1",
-			CheckVersion: "c1", Reason: "not_null 0.2",
+			CheckVersion: "c1", CheckSeq: a.ReadSeq, Reason: "not_null 0.2",
 		}})
 		rec := f.attemptRecord(a.ID)
 		same(f, "state", rec.State, ledger.AttemptPartial)
@@ -182,7 +183,7 @@ var attemptCases = []testCase{
 		f.segments(before)
 		v := history.Verdict{
 			Interval: calendar.Single(0), Outcome: history.Quarantined, Attempt: string(a.ID), ReadSeq: a.ReadSeq, Version: "v1",
-			CheckVersion: "c1", Reason: "the first",
+			CheckVersion: "c1", CheckSeq: a.ReadSeq, Reason: "the first",
 		}
 		rest := v.WithBounds(calendar.Interval{Start: 1, End: 3})
 		rest.Reason = "boom"

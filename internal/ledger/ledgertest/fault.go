@@ -167,6 +167,13 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 			return err
 		},
 		func(ctx ctx, l ledger.Ledger) error {
+			_, err := l.Recheck(ctx, ledger.Recheck{
+				Table: table, Axis: day, Seq: 2, CheckVersion: "c2", Passing: days(0, 2), Failing: days(2, 3), Reasons: map[calendar.Partition]string{2: "low"},
+				Metrics: []ledger.Metric{{Check: "t.x", Partition: 2, Value: 0.25, Weight: 3}},
+			})
+			return err
+		},
+		func(ctx ctx, l ledger.Ledger) error {
 			_, err := l.Mark(ctx, ledger.Mark{Kind: ledger.MarkStale, Table: table, Axis: day, Set: days(0, 2), Reason: "so", At: at.Add(time.Hour)})
 			return err
 		},

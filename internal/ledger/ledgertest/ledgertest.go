@@ -23,6 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}{
 		{"Lease", leaseCases},
 		{"Attempt", attemptCases},
+		{"Recheck", recheckCases},
 		{"Observe", observeCases},
 		{"Mark", markCases},
 		{"Read", readCases},

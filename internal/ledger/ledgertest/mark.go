@@ -41,10 +41,22 @@ var markCases = []testCase{
 		same(f, "new content", taken.ChangedSeq, seq)
 		same(f, "no attempt", taken.Attempt, "")
 		same(f, "unseen content", f.must(3).Content, history.Rows)
+		same(f, "checked as it was", []any{kept.CheckVersion, kept.CheckSeq}, []any{"c1", a.ReadSeq})
+		same(f, "never checked", []any{taken.CheckVersion, taken.CheckSeq}, []any{"", history.Seq(0)})
 		same(f, "untouched", f.must(0), written)
 		got, err := f.l.Contents(f.ctx, table, days(1, 4))
 		f.ok(err)
 		same(f, "contents", got, m.Contents)
+	}},
+	{"FreshVouchesForChecks", func(f *fixture) {
+		f.publish(f.acquire(f.request(0, 9)), 0, 2)
+		m := f.markOf(ledger.MarkFresh, 1, 3)
+		m.CheckVersion = "c9"
+		seq := f.mark(m)
+		for p := range m.Set.Partitions() {
+			same(f, "checked", []any{f.must(p).CheckVersion, f.must(p).CheckSeq}, []any{"c9", seq})
+		}
+		same(f, "untouched", f.must(0).CheckVersion, "c1")
 	}},
 	{"FreshClearsDoubt", func(f *fixture) {
 		l := f.acquire(f.request(0, 9))

@@ -35,7 +35,7 @@ func Model(t *testing.T, open func(t *testing.T) Harness) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"acquire": m.acquire, "acquire again": m.acquireAgain, "renew": m.renew, "release": m.release, "pass time": m.passTime,
 			"die": m.die, "restart": m.restart, "start": m.start, "intend": m.intend, "record": m.record, "fail": m.fail,
-			"settle": m.settle, "observe": m.observe, "mark": m.mark, "run": m.run, "": m.compare,
+			"settle": m.settle, "recheck": m.recheck, "observe": m.observe, "mark": m.mark, "run": m.run, "": m.compare,
 		})
 		for _, key := range modelTables {
 			m.compareTable(key)
@@ -283,6 +283,15 @@ func (m *machine) intend(*rapid.T) {
 			in.Reasons[p] = rapid.SampledFrom([]string{"low", "high"}).Draw(m.t, "reason")
 		}
 	}
+	if m.chance(25, "fails") {
+		in.Failing = kept.Intersect(m.drawSet("failing"))
+		for p := range in.Failing.Partitions() {
+			if in.Reasons == nil {
+				in.Reasons = map[calendar.Partition]string{}
+			}
+			in.Reasons[p] = "fails"
+		}
+	}
 	for p := range kept.Partitions() {
 		c := ledger.Content{Partition: p, Rows: 3, Fingerprint: rapid.SampledFrom([]string{"f", "g"}).Draw(m.t, "rows")}
 		if m.chance(15, "empty") {
@@ -352,6 +361,29 @@ func (m *machine) settle(*rapid.T) {
 	_, _ = both(m, func(l ledger.Ledger) (history.Seq, error) { return l.Settle(m.ctx, lease.ID, key, set, found) })
 }
 
+func (m *machine) recheck(*rapid.T) {
+	head, err := m.driver.Head(m.ctx)
+	m.ok(err)
+	r := ledger.Recheck{
+		Table: m.drawTable(), Axis: day, Seq: head - history.Seq(rapid.IntRange(0, min(4, int(head))).Draw(m.t, "ago")),
+		CheckVersion: rapid.SampledFrom([]string{"cv", "cw"}).Draw(m.t, "checks"), Passing: m.drawSet("passing"), Reasons: map[calendar.Partition]string{},
+	}
+	if m.chance(60, "fails") {
+		r.Failing = m.drawSet("failing")
+		if !m.chance(5, "both") {
+			r.Passing = r.Passing.Minus(r.Failing)
+		}
+		for p := range r.Failing.Partitions() {
+			r.Reasons[p] = rapid.SampledFrom([]string{"low", "high"}).Draw(m.t, "reason")
+		}
+	}
+	if m.chance(5, "another axis") {
+		r.Axis = calendar.Axis{Grain: calendar.Month}
+	}
+	r.Metrics = m.drawMetrics(r.Passing.Union(r.Failing))
+	_, _ = both(m, func(l ledger.Ledger) (history.Seq, error) { return l.Recheck(m.ctx, r) })
+}
+
 func (m *machine) observe(*rapid.T) {
 	o := ledger.Observation{At: m.w.Now()}
 	if m.chance(50, "expected") {
@@ -400,6 +432,9 @@ func (m *machine) mark(*rapid.T) {
 		Kind:  rapid.SampledFrom([]ledger.MarkKind{ledger.MarkFresh, ledger.MarkStale, ledger.MarkSkipped, ledger.MarkHeadTo}).Draw(m.t, "kind"),
 		Table: m.drawTable(), Axis: day, Set: m.drawSet("marked"), Version: rapid.SampledFrom([]string{"v1", "v2"}).Draw(m.t, "version"),
 		Actor: ledger.Actor{User: "ada", Host: "host", PID: 7}, Reason: "because", At: m.w.Now(),
+	}
+	if m.chance(50, "vouches") {
+		k.CheckVersion = "cv"
 	}
 	if k.Kind == ledger.MarkFresh && m.chance(50, "observed") {
 		for p := range k.Set.Partitions() {

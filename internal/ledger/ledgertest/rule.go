@@ -204,7 +204,7 @@ var ruleCases = []testCase{
 		a := f.attempt(f.acquire(f.request(0, 3)), 0, 3)
 		f.failure(a, history.Quarantined)
 		v := f.history().Verdicts[1]
-		same(f, "key", []any{v.ReadSeq, v.Version, v.CheckVersion}, []any{a.ReadSeq, "v1", "c1"})
+		same(f, "key", []any{v.ReadSeq, v.Version, v.CheckVersion, v.CheckSeq}, []any{a.ReadSeq, "v1", "c1", a.ReadSeq})
 	}},
 	{"Rule16_ContentAndVerdictAreApart", func(f *fixture) {
 		l := f.acquire(f.request(0, 3))

@@ -201,7 +201,10 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 		if !fresh[p] {
 			continue
 		}
-		s := history.Segment{ReadSeq: in.ReadSeq, ChangedSeq: seq, Version: in.Version, Attempt: string(in.Attempt), ReadAt: in.ReadAt}
+		s := history.Segment{
+			ReadSeq: in.ReadSeq, ChangedSeq: seq, Version: in.Version, Attempt: string(in.Attempt), ReadAt: in.ReadAt,
+			CheckVersion: in.CheckVersion, CheckSeq: in.ReadSeq,
+		}
 		if old, ok := t.cells[p]; ok && c.Unchanged.Contains(p) {
 			s.ChangedSeq = old.ChangedSeq
 		}
@@ -213,8 +216,14 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 				s.Shortfall = short.Shortfall
 			}
 		}
+		if in.Failing.Contains(p) {
+			s.Content = history.Failing
+		}
 		t.write(p, s, a.rec.Token, seq)
 		t.contents[p] = content
+		if in.Failing.Contains(p) {
+			t.judge(p, a, in.CheckVersion, history.Quarantined, in.Reasons[p], seq)
+		}
 	}
 	for p := range quarantine.Partitions() {
 		if !a.rec.Quarantined.Contains(p) && t.cells[p].token <= a.rec.Token {
@@ -237,7 +246,8 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 
 func (t *table) judge(p calendar.Partition, a *attempt, checks string, outcome history.Outcome, reason string, seq history.Seq) {
 	t.verdicts[p] = verdict{written: seq, Verdict: history.Verdict{
-		Outcome: outcome, Attempt: string(a.rec.ID), ReadSeq: a.rec.ReadSeq, Version: a.rec.Version, CheckVersion: checks, Reason: reason,
+		Outcome: outcome, Attempt: string(a.rec.ID), ReadSeq: a.rec.ReadSeq, Version: a.rec.Version, CheckVersion: checks,
+		CheckSeq: a.rec.ReadSeq, Reason: reason,
 	}}
 }
 

@@ -66,6 +66,10 @@ func (t *table) mark(m ledger.Mark, p calendar.Partition, seq history.Seq) {
 		return
 	}
 	given := slices.IndexFunc(m.Contents, func(c ledger.Content) bool { return c.Partition == p })
+	s.CheckVersion, s.CheckSeq = m.CheckVersion, seq
+	if m.CheckVersion == "" {
+		s.CheckVersion, s.CheckSeq = old.CheckVersion, old.CheckSeq
+	}
 	if stood && old.Content.Readable() {
 		s.Content, s.Shortfall, s.Attempt, s.ChangedSeq = old.Content, old.Shortfall, old.Attempt, old.ChangedSeq
 	}

@@ -220,6 +220,7 @@ func packIntent(in *ledger.Intent) []byte {
 	p.set(in.Quarantine)
 	p.reasons(in.Reasons)
 	p.time(in.ReadAt)
+	p.set(in.Failing)
 	return p.b
 }
 
@@ -261,7 +262,7 @@ func readIntent(b []byte) (*ledger.Intent, error) {
 		p := calendar.Partition(r.int())
 		in.Reasons[p] = r.text()
 	}
-	in.ReadAt = r.time()
+	in.ReadAt, in.Failing = r.time(), r.set()
 	return in, r.err()
 }
 

@@ -65,11 +65,12 @@ func TestPagesReadAsWritten(t *testing.T) {
 					Interval: iv, ReadSeq: seq(t), ChangedSeq: seq(t), Version: texts.Draw(t, "version"), Attempt: texts.Draw(t, "attempt"),
 					Content: history.Content(rapid.IntRange(0, int(history.Drifted)).Draw(t, "content")), Shortfall: history.Shortfall(rapid.IntRange(0, 2).Draw(t, "short")),
 					Accepted: rapid.Bool().Draw(t, "accepted"), Stale: rapid.Bool().Draw(t, "stale"), ReadAt: drawTime(t),
+					CheckVersion: texts.Draw(t, "checks"), CheckSeq: seq(t),
 				},
 			})
 			vs = append(vs, verdict{written: seq(t), Verdict: history.Verdict{
 				Interval: iv, Outcome: history.Quarantined, Attempt: texts.Draw(t, "attempt"), ReadSeq: seq(t), Version: texts.Draw(t, "version"),
-				CheckVersion: texts.Draw(t, "checks"), Reason: texts.Draw(t, "reason"),
+				CheckVersion: texts.Draw(t, "checks"), CheckSeq: seq(t), Reason: texts.Draw(t, "reason"),
 			}})
 			ms = append(ms, history.Move{Interval: iv, Seq: seq(t), Gained: rapid.Bool().Draw(t, "gained")})
 			cs = append(cs, content{iv, rapid.Int64().Draw(t, "n"), rapid.String().Draw(t, "print")})

@@ -113,6 +113,10 @@ func (t *tx) takeOver(tab *table, m ledger.Mark, old []segment, seq history.Seq)
 		if m.Kind == ledger.MarkSkipped {
 			skip(&s, before[p], was)
 		} else {
+			s.CheckVersion, s.CheckSeq = m.CheckVersion, seq
+			if m.CheckVersion == "" {
+				s.CheckVersion, s.CheckSeq = was.CheckVersion, was.CheckSeq
+			}
 			keep(&s, before[p], was, c, isGiven)
 		}
 		rows = append(rows, s)

@@ -66,12 +66,17 @@ func migrate(ctx context.Context, dsn string) (err error) {
 }
 
 // A transaction is goose's lock: the file's own write lock, held over all migrations.
-type transaction struct{ newest int }
+type transaction struct {
+	newest int
+	was    int // the schema that the file had
+}
 
 // SessionLock begins it.
 func (t *transaction) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-	return err
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	return conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&t.was)
 }
 
 // SessionUnlock commits if every migration was run, and leaves the file as it was otherwise.
@@ -80,6 +85,9 @@ func (t *transaction) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
 	if err == nil && version != t.newest {
 		err = fmt.Errorf("the schema is %d and should be %d: nothing was changed", version, t.newest)
+	}
+	if err == nil && t.was == 1 {
+		err = upgradeFrom1(ctx, conn)
 	}
 	if err == nil {
 		const letters = 16

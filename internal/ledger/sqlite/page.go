@@ -95,14 +95,17 @@ type pagePacker struct {
 	order                  []string
 }
 
-func (p *pagePacker) word(s string) {
+func (p *pagePacker) word(s string) { p.count(p.index(s)) }
+
+// index is the place of a text in the page's dictionary.
+func (p *pagePacker) index(s string) int {
 	i, ok := p.texts[s]
 	if !ok {
 		i = len(p.order)
 		p.texts[s] = i
 		p.order = append(p.order, s)
 	}
-	p.count(i)
+	return i
 }
 
 func (p *pagePacker) interval(iv calendar.Interval) {
@@ -121,8 +124,10 @@ type pageReader struct {
 	rows                   int
 }
 
-func (r *pageReader) word() string {
-	i := r.uint()
+func (r *pageReader) word() string { return r.entry(r.uint()) }
+
+// entry is a text of the page's dictionary.
+func (r *pageReader) entry(i uint64) string {
 	if i >= uint64(len(r.texts)) {
 		r.fail()
 		return ""
@@ -185,7 +190,11 @@ func readPage[T any](c codec[T], out []T, blob []byte) ([]T, error) {
 	return out, r.err()
 }
 
-type segmentCodec struct{}
+// segmentCodec1 is the first layout of segments; today's goes on after it.
+type (
+	segmentCodec  struct{}
+	segmentCodec1 struct{}
+)
 
 // The flags of a segment: its content, its shortfall, and what a person said.
 const (
@@ -198,6 +207,11 @@ const (
 )
 
 func (segmentCodec) pack(p *pagePacker, s *segment) {
+	segmentCodec1{}.pack(p, s)
+	p.checked(s.CheckVersion, s.CheckSeq-s.ReadSeq)
+}
+
+func (segmentCodec1) pack(p *pagePacker, s *segment) {
 	p.interval(s.Interval)
 	flags := byte(s.Content) | byte(s.Shortfall)<<shortfallShift
 	if s.Accepted {
@@ -225,6 +239,13 @@ func (segmentCodec) pack(p *pagePacker, s *segment) {
 }
 
 func (segmentCodec) read(r *pageReader, s *segment) {
+	segmentCodec1{}.read(r, s)
+	var since history.Seq
+	s.CheckVersion, since = r.checked()
+	s.CheckSeq = s.ReadSeq + since
+}
+
+func (segmentCodec1) read(r *pageReader, s *segment) {
 	s.Interval = r.interval()
 	flags := r.byte()
 	s.Content = history.Content(flags & contentBits)
@@ -243,6 +264,27 @@ func (segmentCodec) read(r *pageReader, s *segment) {
 		r.readAt += r.int()
 		s.ReadAt = time.Unix(0, r.readAt).UTC()
 	}
+}
+
+// checked packs the checks that looked at something, and how long after it had read. That is mostly at once, and then not written.
+func (p *pagePacker) checked(version string, since history.Seq) {
+	const later = 1
+	n := p.index(version) << 1
+	if since == 0 {
+		p.count(n)
+		return
+	}
+	p.count(n | later)
+	p.int(int64(since))
+}
+
+func (r *pageReader) checked() (version string, since history.Seq) {
+	n := r.uint()
+	version = r.entry(n >> 1)
+	if n&1 != 0 {
+		since = history.Seq(r.int())
+	}
+	return version, since
 }
 
 type moveCodec struct{}
@@ -264,9 +306,23 @@ func (moveCodec) read(r *pageReader, m *history.Move) {
 	m.Seq, m.Gained = r.changed, r.bool()
 }
 
-type verdictCodec struct{}
+// verdictCodec1 is the first layout of verdicts; today's goes on after it.
+type (
+	verdictCodec  struct{}
+	verdictCodec1 struct{}
+)
 
 func (verdictCodec) pack(p *pagePacker, v *verdict) {
+	verdictCodec1{}.pack(p, v)
+	p.int(int64(v.CheckSeq - v.ReadSeq))
+}
+
+func (verdictCodec) read(r *pageReader, v *verdict) {
+	verdictCodec1{}.read(r, v)
+	v.CheckSeq = v.ReadSeq + history.Seq(r.int())
+}
+
+func (verdictCodec1) pack(p *pagePacker, v *verdict) {
 	p.interval(v.Interval)
 	p.count(int(v.Outcome))
 	p.int(int64(v.ReadSeq - p.read))
@@ -278,7 +334,7 @@ func (verdictCodec) pack(p *pagePacker, v *verdict) {
 	p.word(v.Reason)
 }
 
-func (verdictCodec) read(r *pageReader, v *verdict) {
+func (verdictCodec1) read(r *pageReader, v *verdict) {
 	v.Interval = r.interval()
 	v.Outcome = history.Outcome(r.uint()) //nolint:gosec // as written
 	r.read += history.Seq(r.int())

@@ -93,7 +93,8 @@ func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, qu
 		return err
 	}
 	reason := func(p calendar.Partition) string { return in.Reasons[p] }
-	if err := t.judge(tab, a, unpublished, in.CheckVersion, history.Quarantined, reason, seq); err != nil {
+	refused := unpublished.Union(in.Failing.Intersect(publish))
+	if err := t.judge(tab, a, refused, in.CheckVersion, history.Quarantined, reason, seq); err != nil {
 		return err
 	}
 	seen := publish.Union(unpublished)
@@ -113,8 +114,11 @@ func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, qu
 // published makes the segments of a commit. What is unchanged keeps its changed_seq (rule 12).
 func published(a *attempt, in *ledger.Intent, set, unchanged calendar.Set, standing []segment, seq history.Seq) []segment {
 	fresh := segment{
-		Segment: history.Segment{ReadSeq: in.ReadSeq, ChangedSeq: seq, Version: in.Version, Attempt: string(in.Attempt), ReadAt: in.ReadAt},
-		token:   a.Token, written: seq,
+		Segment: history.Segment{
+			ReadSeq: in.ReadSeq, ChangedSeq: seq, Version: in.Version, Attempt: string(in.Attempt), ReadAt: in.ReadAt,
+			CheckVersion: in.CheckVersion, CheckSeq: in.ReadSeq,
+		},
+		token: a.Token, written: seq,
 	}
 	rows := history.Spread(fresh, set)
 	alter := func(over calendar.Set, change func(*segment)) {
@@ -132,6 +136,7 @@ func published(a *attempt, in *ledger.Intent, set, unchanged calendar.Set, stand
 		alter(unchanged.Within(s.Interval), func(n *segment) { n.ChangedSeq = s.ChangedSeq })
 	}
 	alter(in.Empty, func(n *segment) { n.Content = history.Empty })
+	alter(in.Failing, func(n *segment) { n.Content = history.Failing })
 	for _, short := range in.Shortfall {
 		alter(short.Set, func(n *segment) { n.Shortfall = short.Shortfall })
 	}
@@ -186,7 +191,8 @@ func (t *tx) judge(tab *table, a *attempt, set calendar.Set, checks string, as h
 	rows := make([]verdict, 0, set.Count())
 	for p := range set.Partitions() {
 		rows = append(rows, verdict{written: seq, Verdict: history.Verdict{
-			Interval: calendar.Single(p), Outcome: as, Attempt: string(a.ID), ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: checks, Reason: why(p),
+			Interval: calendar.Single(p), Outcome: as, Attempt: string(a.ID), ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: checks,
+			CheckSeq: a.ReadSeq, Reason: why(p),
 		}})
 	}
 	tab.unjudged = tab.unjudged && len(rows) == 0

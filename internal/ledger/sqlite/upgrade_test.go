@@ -1,0 +1,89 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// A file of the first schema opens with all that it holds; only when it was checked nobody knows.
+func TestFilesOfSchema1AreBroughtUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	l, err := Open(t.Context(), path, Options{})
+	must0(t, err)
+	lease, err := l.Acquire(t.Context(), request(l, "r"))
+	must0(t, err)
+	intended := ledger.AttemptID("b")
+	for id, set := range map[ledger.AttemptID]calendar.Set{"a": calendar.Range(0, 3), intended: calendar.Range(3, 5)} {
+		a, err := l.StartAttempt(t.Context(), ledger.AttemptRequest{
+			ID: id, Lease: lease.ID, Run: "r", Table: "t", Set: set, Version: "v1", ReadSeq: 1, At: time.Unix(9, 0),
+		})
+		must0(t, err)
+		in := ledger.Intent{
+			Attempt: a.ID, Table: "t", Token: a.Token, ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: "c1", Quarantine: set.Within(calendar.Single(2)),
+			Reasons: map[calendar.Partition]string{2: "low"}, ReadAt: time.Unix(10, 0),
+		}
+		for p := range set.Minus(in.Quarantine).Partitions() {
+			in.Publish = append(in.Publish, ledger.Content{Partition: p, Rows: 3, Fingerprint: "f"})
+		}
+		must0(t, l.Intend(t.Context(), in))
+		if id != intended {
+			_, err = l.Record(t.Context(), ledger.Commit{Attempt: id, Published: set.Minus(in.Quarantine)})
+			must0(t, err)
+		}
+	}
+	before, err := l.Snapshot(t.Context(), []string{"t"})
+	must0(t, err)
+	must0(t, l.Close())
+	downgrade(t, path)
+
+	l = openAt(t, path, Options{})
+	after, err := l.Snapshot(t.Context(), []string{"t"})
+	must0(t, err)
+	want := before.Table("t")
+	for i := range want.Segments {
+		if want.Segments[i].CheckVersion != "c1" {
+			t.Fatalf("%+v was not checked", want.Segments[i])
+		}
+		want.Segments[i].CheckVersion, want.Segments[i].CheckSeq = "", 0
+	}
+	if len(want.Segments) == 0 || len(want.Verdicts) == 0 || !reflect.DeepEqual(after.Table("t"), want) {
+		t.Errorf("\n got %+v\nwant %+v", after.Table("t"), want)
+	}
+	if _, err := l.Record(t.Context(), ledger.Commit{Attempt: intended, Published: calendar.Range(3, 5)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// downgrade makes a file what schema 1 would have made.
+func downgrade(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	must0(t, err)
+	conn, err := db.Conn(context.Background())
+	must0(t, err)
+	err = errors.Join(
+		rewrite(t.Context(), conn, "page", "rows", "kind = 0", func(blob []byte) ([]byte, error) {
+			rows, err := readPage(segmentCodec{}, nil, blob)
+			return packPage(segmentCodec1{}, rows), err
+		}),
+		rewrite(t.Context(), conn, "page", "rows", "kind = 2", func(blob []byte) ([]byte, error) {
+			rows, err := readPage(verdictCodec{}, nil, blob)
+			return packPage(verdictCodec1{}, rows), err
+		}),
+		rewrite(t.Context(), conn, "attempt", "intent", "intent IS NOT NULL", func(blob []byte) ([]byte, error) { return blob[:len(blob)-1], nil }),
+	)
+	must0(t, err)
+	for _, statement := range []string{"DELETE FROM goose_db_version WHERE version_id = 2", "PRAGMA user_version = 1"} {
+		_, err := conn.ExecContext(t.Context(), statement)
+		must0(t, err)
+	}
+	must0(t, errors.Join(conn.Close(), db.Close()))
+}
