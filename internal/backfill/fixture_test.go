@@ -545,3 +545,19 @@ func newProof(t testing.TB, dir string) *site {
 	s.execute(t, "create table running (day date, kept double)") // what reads itself must be there to be read
 	return s
 }
+
+// acceptLosses says of every table that what its calendar has lost is gone for good.
+func (s *site) acceptLosses(t *testing.T) {
+	t.Helper()
+	s.with(t, func(c *backfill.Coordinator) {
+		sight, err := c.Look(context.Background(), backfill.LookOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, lost := range sight.Dropped {
+			if err := c.AcceptLosses(context.Background(), sight, name, lost, "the calendar is right"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -27,6 +27,7 @@ type Sight struct {
 	Sources  map[string]*SourceSight // by source name
 	Expected map[string]calendar.Set // by table name
 	Coming   map[string]calendar.Set // by table name: named by the calendar, and not due yet
+	Dropped  map[string]calendar.Set // by table name: of Expected, what the calendar has lost though it is materialized
 	At       time.Time               // the wall clock that dueness was judged by
 	Periods  map[string][]calendar.Interval
 }
@@ -72,12 +73,39 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 		}
 		return nil, err
 	}
+	c.keepDropped(s, before)
 	snapshot, err := c.record(ctx, s, before, keys)
 	if err != nil {
 		return nil, err
 	}
 	s.View = worker.NewView(c.world(s, snapshot, o.LeaveCode), c.Ledger, c.Keys)
 	return s, nil
+}
+
+// keepDropped keeps expecting dates that a calendar has lost although they are materialized: that is drift, not a smaller calendar (rule 18).
+// A table whose start was moved has not lost what was before it: the project says so itself.
+func (c *Coordinator) keepDropped(s *Sight, before *history.Snapshot) {
+	s.Dropped = map[string]calendar.Set{}
+	for name, t := range c.Tables {
+		known := before.Table(t.Key)
+		lost := known.Known.Minus(s.Expected[name])
+		if lost.Empty() || len(known.Segments) == 0 {
+			continue
+		}
+		if t.HasStart {
+			lost = lost.Within(calendar.Interval{Start: t.Start, End: calendar.Horizon})
+		}
+		var made []calendar.Interval
+		for _, seg := range known.Segments {
+			if seg.Content != history.Skipped {
+				made = append(made, seg.Interval)
+			}
+		}
+		if dropped := lost.Intersect(calendar.NewSet(made...)); !dropped.Empty() {
+			s.Dropped[name] = dropped
+			s.Expected[name] = s.Expected[name].Union(dropped)
+		}
+	}
 }
 
 // record tells the ledger what was seen that it does not know yet, and reads it again if there was anything.
@@ -258,6 +286,7 @@ func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool
 		Graph:         c.Graph,
 		Expected:      s.Expected,
 		Coming:        s.Coming,
+		Dropped:       s.Dropped,
 		LeaveCode:     leaveCode,
 		Periods:       s.Periods,
 		PeriodChanges: snapshot.Periods,

@@ -163,6 +163,50 @@ func (c *Coordinator) observed(ctx context.Context, t *worker.Table, mark *ledge
 	return nil
 }
 
+// Losses are the partitions of a table or a source that are lost: dropped by the table's calendar although they are materialized, or read
+// from the source once and not there any more.
+func (c *Coordinator) Losses(ctx context.Context, sight *Sight, name string) (calendar.Set, error) {
+	t, dropped := c.Tables[name], sight.Dropped[name]
+	if !t.IsSource() {
+		return dropped, nil
+	}
+	var drifted calendar.Set
+	if err := sight.View.With(ctx, func(w *plan.World) error {
+		drifted = w.Judge(name).Drifted
+		return nil
+	}); err != nil || drifted.Empty() {
+		return drifted, err
+	}
+	contents, err := c.Ledger.Contents(ctx, t.Key, drifted)
+	if err != nil {
+		return drifted, fmt.Errorf("read what is known of %s: %w", name, err)
+	}
+	stand := make([]calendar.Interval, 0, len(contents))
+	for _, content := range contents {
+		stand = append(stand, calendar.Single(content.Partition))
+	}
+	return drifted.Minus(calendar.NewSet(stand...)).Union(dropped), nil
+}
+
+// AcceptLosses says that losses are right: the calendar does not name them any more, or a source has no rows of them.
+func (c *Coordinator) AcceptLosses(ctx context.Context, sight *Sight, name string, set calendar.Set, reason string) error {
+	t := c.Tables[name]
+	dropped := sight.Dropped[name].Intersect(set)
+	for _, one := range []struct {
+		kind ledger.MarkKind
+		set  calendar.Set
+	}{{ledger.MarkGone, dropped}, {ledger.MarkSkipped, set.Minus(dropped)}} {
+		if one.set.Empty() {
+			continue
+		}
+		mark := ledger.Mark{Kind: one.kind, Table: t.Key, Axis: t.Axis, Set: one.set, Actor: c.Actor(), Reason: reason, At: c.Now()}
+		if _, err := c.Ledger.Mark(ctx, mark); err != nil {
+			return fmt.Errorf("accept the losses of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // Promote makes today's files the table's head: they are what its partitions are judged by. Only code that has published can be promoted.
 func (c *Coordinator) Promote(ctx context.Context, table, version, reason string) error {
 	t := c.Tables[table]

@@ -276,6 +276,7 @@ func TestRule17_ADateIsLostAndComesBack(t *testing.T) {
 		t.Run(fmt.Sprintf("run in between %t", between), func(t *testing.T) {
 			s := madeProof(t)
 			s.edit(t, "days.csv", "2024-03-12\n", "")
+			s.acceptLosses(t)
 			if j := s.judged(t, "rolling"); j.Expected.Minus(j.Fresh).Count() != 6 { // the 13th to the 18th
 				t.Errorf("after the loss: not fresh %v", j.Expected.Minus(j.Fresh))
 			}
@@ -339,6 +340,32 @@ func TestRule18_ASourceLosesADate(t *testing.T) {
 	if j := s.judged(t, "daily"); j.Fresh.Contains(march(5)) {
 		t.Error("what rests on lost rows counts as fresh")
 	}
+}
+
+// TestRule18_ACalendarLosesADate: of what is materialized that is drift, not a smaller calendar: nothing there is read, computed or thrown away
+// until a person says that it is right, or the date comes back.
+func TestRule18_ACalendarLosesADate(t *testing.T) {
+	s := madeProof(t)
+	before := s.look(t)
+	s.edit(t, "days.csv", "2024-03-12\n", "")
+	j := s.judged(t, "daily")
+	if !j.Drifted.Equal(calendar.Of(march(12))) || !j.Expected.Contains(march(12)) {
+		t.Errorf("drifted %v of the expected %v", j.Drifted, j.Expected)
+	}
+	r, planned, err := s.run(t.Context(), plan.Request{}, backfill.RunOptions{})
+	if err != nil || planned != 0 || r.Exit != 3 {
+		t.Errorf("%d planned, %v: %s", planned, err, describe(r))
+	}
+	if j := s.judged(t, "rolling"); !j.Expected.Minus(j.Fresh).Equal(calendar.Range(march(12), march(19))) {
+		t.Errorf("what reads the lost date: not fresh %v", j.Expected.Minus(j.Fresh))
+	}
+	diff(t, "rows of daily", s.look(t).rows["daily"], before.rows["daily"])
+
+	s.edit(t, "days.csv", "2024-03-13\n", "2024-03-12\n2024-03-13\n")
+	if r := s.mustRun(t, 0); r.Published != 0 {
+		t.Errorf("after it has come back unharmed: %s", describe(r))
+	}
+	s.look(t).same(t, before)
 }
 
 // TestRule20_NoChunkReadsItself: running reads itself fifteen days before: no chunk holds both.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -289,7 +290,7 @@ func (r *runner) refused(ctx context.Context) ([]run.Event, error) {
 			case r.Tables[s.Table].Immutable:
 				result.Blocked = s.Set.Intersect(j.Marked)
 			case reprocess == 0 || reprocess&(plan.Quarantined|plan.All) != 0:
-				result.Quarantined = s.Set.Intersect(j.Quarantined)
+				result.Quarantined = s.Set.Intersect(j.Quarantined.Union(j.Drifted))
 			}
 			if !result.Blocked.Empty() || !result.Quarantined.Empty() {
 				out = append(out, run.Event{Kind: run.Noted, Table: s.Table, Result: &result})
@@ -303,14 +304,17 @@ func (r *runner) refused(ctx context.Context) ([]run.Event, error) {
 	return out, nil
 }
 
-// blockedReason is one line about the first blocked partition.
+// blockedReason is one line about the first blocked partition: all that it waits for.
 func blockedReason(b plan.Blocked) string {
 	for _, item := range b.Items {
 		if item.Held || len(item.Missing) == 0 {
 			continue
 		}
-		lack := item.Missing[0]
-		return fmt.Sprintf("%s %s waits for %s %s", b.Table, b.Axis.ID(item.Partition), lack.Table, lack.Axis.FormatSet(lack.Set, 2))
+		lacks := make([]string, 0, len(item.Missing))
+		for _, lack := range item.Missing {
+			lacks = append(lacks, lack.Table+" "+lack.Axis.FormatSet(lack.Set, 2))
+		}
+		return fmt.Sprintf("%s %s waits for %s", b.Table, b.Axis.ID(item.Partition), strings.Join(lacks, "; "))
 	}
 	return b.Table + " waits for its inputs"
 }

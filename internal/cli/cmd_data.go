@@ -288,22 +288,21 @@ func (inv *invocation) printMarks(list []markAnswer) error {
 }
 
 type observeCmd struct {
-	Source []string `arg:"" optional:"" help:"Sources; without one all."`
-	Accept bool     `hidden:""`
+	Source []string `arg:"" optional:"" help:"Sources; without one all. With --accept also tables, whose calendars have lost dates."`
+	Accept bool     `help:"Say that what was lost is gone for good: source rows that were read once, dates that a calendar named."`
+	Reason string   `help:"Why; kept in the audit log." placeholder:"TEXT"`
 }
 
 // Run looks at the sources and tells what they hold and what has changed.
 func (cmd observeCmd) Run(inv *invocation) error {
-	if cmd.Accept {
-		return &backfill.InputError{
-			What: "this version of Headway does not have observe --accept", Next: "bring the lost dates back, or say that there will be none with `headway mark TABLE --as skipped` on what reads them",
-		}
-	}
 	c, err := inv.open(false)
 	if err != nil {
 		return err
 	}
 	defer inv.close(c)
+	if cmd.Accept {
+		return cmd.accept(inv, c)
+	}
 	for _, name := range cmd.Source {
 		if t := c.Tables[name]; t == nil || !t.IsSource() {
 			return &backfill.InputError{What: fmt.Sprintf("no source is named %q", name), Next: "see `headway lineage`"}

@@ -48,6 +48,17 @@ func (inv *invocation) lookWith(c *backfill.Coordinator, o backfill.LookOptions)
 			inv.warn("source %s, %s: %s: %s", t.Name, t.Axis.ID(v.Partition), v.Check, v.Example)
 		}
 	}
+	var dropped []string
+	for _, t := range c.Project.Tables {
+		if set := sight.Dropped[t.Name]; !set.Empty() {
+			dropped = append(dropped, t.Name+" "+c.Format(t.Name, set))
+		}
+	}
+	if len(dropped) > 0 {
+		const shown = 3
+		inv.warn("calendars do not name any more what stands in %s: nothing is done there until the dates come back, or `headway observe --accept`",
+			abbreviated(dropped, shown))
+	}
 	return sight, nil
 }
 

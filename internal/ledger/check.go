@@ -214,7 +214,7 @@ func (m Mark) Check() error {
 		return nil
 	case MarkStale:
 		return nil
-	case MarkFresh, MarkSkipped:
+	case MarkFresh, MarkSkipped, MarkGone:
 		for _, c := range m.Contents {
 			if !m.Set.Contains(c.Partition) {
 				return fmt.Errorf("mark %s: contents were given of partitions that are not marked", m.Table)

@@ -338,7 +338,8 @@ type Expected struct {
 }
 
 // Seen is what a source was found to hold in Looked: Contents of each partition with rows; Empty ones are expected, without rows, and
-// allowed to be; Drifted ones broke the contract. Of Looked, all else is missing: it is recorded as lost if it was known.
+// allowed to be; Drifted ones broke the contract. Of Looked, all else is missing: it is recorded as lost if it was known, unless a person has
+// marked it as skipped.
 type Seen struct {
 	Table    string
 	Axis     calendar.Axis
@@ -379,6 +380,7 @@ const (
 	MarkFresh   MarkKind = "fresh"   // what stands is right as it is, by today's code and inputs
 	MarkStale   MarkKind = "stale"   // compute it again
 	MarkSkipped MarkKind = "skipped" // there will be no rows: counts as fresh
+	MarkGone    MarkKind = "gone"    // the calendar no longer names them, and is right: they leave Known, which is logged as a loss (rule 18)
 	MarkHeadTo  MarkKind = "promote" // make Version the table's head
 )
 

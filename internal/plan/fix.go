@@ -45,6 +45,14 @@ func rerun(t *catalog.Table, p calendar.Partition, more ...string) Fix {
 	}
 }
 
+// acceptLoss is how a person says that lost dates will not come back.
+func acceptLoss(t *catalog.Table) Fix {
+	return Fix{
+		Text: fmt.Sprintf("bring back the lost dates of %s, or say that they are gone for good", t.Name),
+		Argv: []string{"headway", "observe", t.Name, "--accept"},
+	}
+}
+
 func unhold(t *catalog.Table, p calendar.Partition) Fix {
 	return Fix{
 		Text: fmt.Sprintf("release the hold on %s %s", t.Name, t.Axis.ID(p)),

@@ -19,7 +19,7 @@ type Judgement struct {
 
 	// Missing: nothing stands there.
 	Missing calendar.Set
-	// What stands there may not be read.
+	// What stands there may not be read. Drifted partitions of a table that is no source are those that its calendar has dropped.
 	InDoubt, Foreign, Failing, Drifted, Unsettled calendar.Set
 	// What stands there is out of date: computed by other code, from inputs that changed, by a person's word, or before late data.
 	Code, Input, Marked, Lookback calendar.Set
@@ -126,6 +126,9 @@ func (w *World) evaluate(n *node, set calendar.Set, j *Judgement) {
 	h := n.history
 	j.Held, j.InFlight, j.Unsettled = h.Held.Intersect(set), h.InFlight.Intersect(set), h.Unsettled.Intersect(set)
 	reads, all := w.contents(n, set, j)
+	if dropped := meet(n.dropped, set); !dropped.Empty() {
+		j.Drifted = join(j.Drifted, dropped)
+	}
 	standing := cut(cut(set, j.Missing), j.Unreadable())
 	if n.table.IsSource() {
 		j.Fresh = standing

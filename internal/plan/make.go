@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
 )
@@ -311,6 +312,11 @@ func (d *draft) choose(n *node, todo, made calendar.Set) calendar.Set {
 	j := &n.judged
 	if todo.Empty() {
 		return todo
+	}
+	if dropped := meet(n.dropped, todo); !dropped.Empty() {
+		d.skip(n, dropped, "the calendar does not name it any more, though it is materialized: nothing is done until a person says that this is right ("+
+			strings.Join(acceptLoss(n.table).Argv, " ")+")")
+		todo = cut(todo, dropped)
 	}
 	if n.table.Immutable {
 		standing := cut(cut(todo, j.Missing), j.Unreadable())

@@ -320,7 +320,7 @@ func (m *model) judge(t *catalog.Table, p calendar.Partition) bool {
 	h := m.in.Tables[t.Name]
 	s := segmentNaive(h.Segments, p)
 	switch {
-	case s == nil, !s.Content.Readable(), h.Unsettled.Contains(p):
+	case s == nil, !s.Content.Readable(), h.Unsettled.Contains(p), m.in.Dropped[t.Name].Contains(p):
 		return false
 	case t.Source != nil:
 		return true

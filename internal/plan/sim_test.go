@@ -42,7 +42,7 @@ func newSim(t *rapid.T) *sim {
 	// Half of the time everything is judged by whole columns, however little it is.
 	fewReadings = rapid.SampledFrom([]int{64, 0}).Draw(t, "few readings")
 	t.Cleanup(func() { fewReadings = 64 })
-	s.in.Seq = 1
+	s.in.Seq, s.in.Dropped = 1, map[string]calendar.Set{}
 	s.in.Now = simEpoch
 	s.redefine("season")
 	s.catalog()
@@ -329,7 +329,7 @@ func (s *sim) remember(m *model, t *catalog.Table, p calendar.Partition, seq his
 func (s *sim) step() {
 	t := s.tables[rapid.IntRange(0, len(s.tables)-1).Draw(s.t, "what")]
 	p, ok := s.cell(t)
-	switch rapid.SampledFrom([]string{"source", "source", "calendar", "season", "code", "mark", "skip", "verdict", "hold", "doubt", "live", "time"}).Draw(s.t, "step") {
+	switch rapid.SampledFrom([]string{"source", "source", "calendar", "season", "code", "mark", "skip", "verdict", "hold", "doubt", "live", "time", "drop"}).Draw(s.t, "step") {
 	case "source":
 		for _, t := range s.tables {
 			if p, ok := s.cell(t); ok && t.Source != nil && rapid.Bool().Draw(s.t, "here") {
@@ -388,6 +388,16 @@ func (s *sim) step() {
 	case "live":
 		if ok {
 			s.edit(t.Name, func(h *history.Table) { h.Reserved = h.Reserved.Union(calendar.Of(p)) })
+		}
+	case "drop":
+		// The calendar has lost a materialized date: it stays expected, and nothing is done there. Or it has come back.
+		if ok && segmentNaive(s.in.Tables[t.Name].Segments, p) != nil {
+			dropped := maps.Clone(s.in.Dropped)
+			dropped[t.Name] = calendar.Of(p)
+			if s.in.Dropped[t.Name].Contains(p) {
+				delete(dropped, t.Name)
+			}
+			s.in.Dropped = dropped
 		}
 	case "time":
 		s.in.Now = s.in.Now.Add(30 * time.Hour)

@@ -188,6 +188,8 @@ func (w *World) unpublished(n *node, p calendar.Partition, h *hop) {
 	case t.IsSource() && h.State == StateQuarantined:
 		h.Reason, h.run = "it broke its contract, or was lost after it had been read", false
 		h.fix = Fix{Text: fmt.Sprintf("mend the data of %s, or accept what stands there", t.Name), Argv: []string{"headway", "observe", t.Name, "--accept"}}
+	case n.dropped.Contains(p):
+		h.Reason, h.run, h.fix = "the calendar does not name it any more, though it is materialized", false, acceptLoss(t)
 	case t.IsSource():
 		h.Reason, h.run, h.fix = "the source has no rows of it", false, build(t, calendar.Single(p))
 	case h.State == StateQuarantined:

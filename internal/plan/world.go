@@ -20,6 +20,9 @@ type Inputs struct {
 	Expected map[string]calendar.Set
 	// Coming are partitions that the calendar names and that are not due yet. Only States looks at them.
 	Coming map[string]calendar.Set
+	// Dropped are expected partitions that the calendar does not name any more, although they are materialized: drift until a person says
+	// that it is right (rule 18).
+	Dropped map[string]calendar.Set
 	// Periods are today's, by name, in civil days; PeriodChanges are the ones the ledger has logged, oldest first.
 	Periods       map[string][]calendar.Interval
 	PeriodChanges map[string][]history.PeriodChange
@@ -64,6 +67,7 @@ type node struct {
 	history   *history.Table
 	changes   changes
 	expected  calendar.Set
+	dropped   calendar.Set
 	index     *calendar.Index
 	bootstrap calendar.Set
 	inputs    []*edge
@@ -101,6 +105,7 @@ func NewWorld(in Inputs) *World {
 			id := len(pointers)
 			n := &w.nodes[id]
 			n.id, n.part, n.table, n.expected = id, i, t, in.Expected[t.Name]
+			n.dropped = in.Dropped[t.Name]
 			n.index = indexes.of(n.expected)
 			n.set(in.Tables[t.Name], in.Columns[t.Name], in.Seq)
 			w.named[t.Name] = n

@@ -91,6 +91,20 @@ var markCases = []testCase{
 		f.publish(l, 1, 2)
 		same(f, "a publish clears the mark", f.must(1).Stale, false)
 	}},
+	{"GoneLeavesTheCalendar", func(f *fixture) {
+		f.observe(ledger.Observation{Expected: []ledger.Expected{{Table: table, Axis: day, Set: days(0, 9)}}})
+		l := f.acquire(f.request(0, 9))
+		f.publish(l, 0, 3)
+		before := f.must(1)
+		seq := f.mark(f.markOf(ledger.MarkGone, 1, 2))
+		f.sets("known", f.history().Known, days(0, 9).Minus(days(1, 2)))
+		same(f, "logged as a loss", f.history().Moves[1], history.Move{Interval: calendar.Single(1), Seq: seq})
+		same(f, "what stands there stays", f.must(1), before)
+		out := f.observe(ledger.Observation{Expected: []ledger.Expected{{Table: table, Axis: day, Set: days(0, 9)}}})
+		f.sets("gained again", out.Gained[table], days(1, 2))
+		f.mark(f.markOf(ledger.MarkGone, 20, 22))
+		f.sets("what was never expected cannot go", history.Covered(f.history().Moves), days(0, 9))
+	}},
 	{"Promote", func(f *fixture) {
 		l := f.acquire(f.request(0, 9))
 		f.publish(l, 0, 1)

@@ -429,7 +429,7 @@ func (m *machine) observe(*rapid.T) {
 func (m *machine) mark(*rapid.T) {
 	m.w.Advance(time.Nanosecond) // a mark is known by its instant
 	k := ledger.Mark{
-		Kind:  rapid.SampledFrom([]ledger.MarkKind{ledger.MarkFresh, ledger.MarkStale, ledger.MarkSkipped, ledger.MarkHeadTo}).Draw(m.t, "kind"),
+		Kind:  rapid.SampledFrom([]ledger.MarkKind{ledger.MarkFresh, ledger.MarkStale, ledger.MarkSkipped, ledger.MarkGone, ledger.MarkHeadTo}).Draw(m.t, "kind"),
 		Table: m.drawTable(), Axis: day, Set: m.drawSet("marked"), Version: rapid.SampledFrom([]string{"v1", "v2"}).Draw(m.t, "version"),
 		Actor: ledger.Actor{User: "ada", Host: "host", PID: 7}, Reason: "because", At: m.w.Now(),
 	}

@@ -97,6 +97,18 @@ var observeCases = []testCase{
 		same(f, "readable again", f.must(1).Content, history.Rows)
 		same(f, "and changed", f.must(1).ChangedSeq, back.Seq)
 	}},
+	{"ALossIsAccepted", func(f *fixture) {
+		f.see(seen(map[calendar.Partition]string{1: "a", 2: "b"}))
+		f.see(seen(map[calendar.Partition]string{2: "b"}))
+		seq := f.mark(f.markOf(ledger.MarkSkipped, 1, 2))
+		s := f.must(1)
+		same(f, "no rows are right", s.Content, history.Skipped)
+		same(f, "its readers have to know", s.ChangedSeq, seq)
+		same(f, "still without rows", f.see(seen(map[calendar.Partition]string{2: "b"})).Seq, seq)
+		back := f.see(seen(map[calendar.Partition]string{1: "a", 2: "b"}))
+		f.sets("back", back.Changed[table], days(1, 2))
+		same(f, "readable", f.must(1).Content, history.Rows)
+	}},
 	{"SourceDrifts", func(f *fixture) {
 		f.see(seen(map[calendar.Partition]string{1: "a", 2: "b"}))
 		s := seen(map[calendar.Partition]string{1: "a", 2: "b"})

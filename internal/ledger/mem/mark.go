@@ -36,14 +36,18 @@ func (l *Ledger) Mark(ctx context.Context, m ledger.Mark) (history.Seq, error) {
 	before := ledger.Describe(l.clock, t.head, history.Clip(t.segments(0), m.Set))
 	seq := l.tick()
 	t.touched = seq
-	if m.Kind == ledger.MarkStale {
+	switch m.Kind {
+	case ledger.MarkGone:
+		t.moves = history.Overlay(t.moves, history.Spread(history.Move{Seq: seq}, t.known.Intersect(m.Set)))
+		t.known = t.known.Minus(m.Set)
+	case ledger.MarkStale:
 		for p, c := range t.cells {
 			if m.Set.Contains(p) && !c.Stale {
 				c.Stale = true
 				t.write(p, c.Segment, c.token, seq)
 			}
 		}
-	} else {
+	default:
 		for p := range m.Set.Partitions() {
 			t.mark(m, p, seq)
 		}

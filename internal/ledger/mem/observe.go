@@ -120,7 +120,8 @@ func (l *Ledger) see(s ledger.Seen, seq history.Seq, out *ledger.Observed) bool 
 	for p, old := range t.cells {
 		_, present := now[p]
 		_, known := t.contents[p]
-		if present || !s.Looked.Contains(p) || s.Drifted.Contains(p) || (old.Content == history.Drifted && !known) {
+		settled := !known && (old.Content == history.Drifted || old.Content == history.Skipped)
+		if present || !s.Looked.Contains(p) || s.Drifted.Contains(p) || settled {
 			continue
 		}
 		t.write(p, history.Segment{ChangedSeq: seq, Content: history.Drifted}, 0, seq)

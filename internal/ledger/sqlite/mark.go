@@ -39,9 +39,12 @@ func (t *tx) mark(m ledger.Mark) (seq history.Seq, err error) {
 	}
 	before := ledger.Describe(t.clock, tab.head, plain(old))
 	seq = t.touch(tab)
-	if m.Kind == ledger.MarkStale {
+	switch m.Kind {
+	case ledger.MarkStale:
 		err = t.markStale(tab, old, seq)
-	} else {
+	case ledger.MarkGone:
+		err = t.lose(tab, m.Set, seq)
+	default:
 		err = t.takeOver(tab, m, old, seq)
 	}
 	if err != nil {

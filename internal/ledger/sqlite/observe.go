@@ -70,14 +70,27 @@ func (t *tx) expect(e ledger.Expected, out *ledger.Observed) error {
 	}
 	put(out.Gained, e.Table, gained)
 	put(out.Lost, e.Table, lost)
-	seq := t.touch(tab)
+	return t.move(tab, e.Set, gained, lost, t.touch(tab))
+}
+
+// move stores what a table's calendar names now, and logs what came and went.
+func (t *tx) move(tab *table, known, gained, lost calendar.Set, seq history.Seq) error {
 	rows := history.Overlay(history.Spread(history.Move{Seq: seq, Gained: true}, gained), history.Spread(history.Move{Seq: seq}, lost))
 	if err := lay(t.session, moveCodec{}, tab.id, moves, rows, calendar.Set{}, seq); err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO expected (table_id, known, meta) VALUES (?, ?, '') ON CONFLICT (table_id) DO UPDATE SET known = excluded.known`,
-		tab.id, packSet(e.Set))
+	_, err := t.exec(`INSERT INTO expected (table_id, known, meta) VALUES (?, ?, '') ON CONFLICT (table_id) DO UPDATE SET known = excluded.known`,
+		tab.id, packSet(known))
 	return err
+}
+
+// lose takes partitions out of what is known of a calendar.
+func (t *tx) lose(tab *table, set calendar.Set, seq history.Seq) error {
+	known, _, err := t.expectation(tab)
+	if err != nil {
+		return err
+	}
+	return t.move(tab, known.Minus(set), calendar.Set{}, known.Intersect(set), seq)
 }
 
 func (t *tx) define(name string, ivs []calendar.Interval) error {
@@ -183,9 +196,11 @@ func compare(s ledger.Seen, before map[calendar.Partition]standing, kinds map[ca
 	for p := range s.Empty.Partitions() {
 		look(ledger.Content{Partition: p}, history.Empty)
 	}
-	lost := func(was standing) bool { return was.here && was.kind == history.Drifted && !was.known }
+	lost := func(was standing) bool {
+		return was.here && (was.kind == history.Drifted || was.kind == history.Skipped) && !was.known
+	}
 	for p := range s.Drifted.Partitions() {
-		if !present[p] && !lost(before[p]) {
+		if was := before[p]; !present[p] && (!lost(was) || was.kind != history.Drifted) {
 			kinds[p] = history.Drifted
 		}
 	}
