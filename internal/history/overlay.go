@@ -1,6 +1,10 @@
 package history
 
-import "github.com/headway-data/headway/internal/calendar"
+import (
+	"sort"
+
+	"github.com/headway-data/headway/internal/calendar"
+)
 
 // A Row is one interval with what is known of it: Segment, Move and Verdict are rows.
 type Row[T any] interface {
@@ -42,18 +46,20 @@ func (v Verdict) WithBounds(iv calendar.Interval) Verdict { v.Interval = iv; ret
 // SameAs reports whether the verdicts differ in nothing but their bounds.
 func (v Verdict) SameAs(o Verdict) bool { return o.WithBounds(v.Interval) == v }
 
-// Overlay puts newer rows (sorted, disjoint) over older ones: where both speak, the newer row holds. Neighbours alike are joined.
-// Neither operand is changed.
+// Overlay puts newer rows (sorted, disjoint) over older ones: where both speak, the newer row holds. Neighbours alike are joined, among the
+// newer rows and where they meet older ones. Neither operand is changed. Older rows that lie before or behind the newer ones are copied
+// and not looked at.
 func Overlay[T Row[T]](older, newer []T) []T {
 	if len(newer) == 0 {
 		return older
 	}
-	covered := make([]calendar.Interval, len(newer))
-	for i, r := range newer {
-		covered[i] = r.Bounds()
-	}
-	rest := Without(older, calendar.NewSet(covered...))
-	out := make([]T, 0, len(rest)+len(newer))
+	// The older rows that meet newer ones or touch them.
+	from := sort.Search(len(older), func(i int) bool { return older[i].Bounds().End >= newer[0].Bounds().Start })
+	end := newer[len(newer)-1].Bounds().End
+	to := from + sort.Search(len(older)-from, func(i int) bool { return older[from+i].Bounds().Start > end })
+	rest := Without(older[from:to], Covered(newer))
+	out := make([]T, 0, from+len(rest)+len(newer)+len(older)-to)
+	out = append(out, older[:from]...)
 	i, j := 0, 0
 	for i < len(rest) || j < len(newer) {
 		var next T
@@ -66,7 +72,7 @@ func Overlay[T Row[T]](older, newer []T) []T {
 		}
 		out = appendJoined(out, next)
 	}
-	return out
+	return append(out, older[to:]...)
 }
 
 // Without cuts a set out of rows.
@@ -98,9 +104,13 @@ func Without[T Row[T]](rows []T, cut calendar.Set) []T {
 // Clip keeps the parts of rows that lie in the set.
 func Clip[T Row[T]](rows []T, keep calendar.Set) []T {
 	var out []T
-	ivs, k := keep.Intervals(), 0
-	for _, r := range rows {
+	ivs, k, bounds := keep.Intervals(), 0, keep.Bounds()
+	first := sort.Search(len(rows), func(i int) bool { return rows[i].Bounds().End > bounds.Start })
+	for _, r := range rows[first:] {
 		iv := r.Bounds()
+		if iv.Start >= bounds.End {
+			break
+		}
 		for k < len(ivs) && ivs[k].End <= iv.Start {
 			k++
 		}

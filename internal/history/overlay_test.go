@@ -72,7 +72,7 @@ func orderly(t *rapid.T, rows []Segment, joined bool) {
 
 func TestOverlayAgreesWithPartitions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		older, newer := drawRows(t, "older"), drawRows(t, "newer")
+		older, newer := Overlay(nil, drawRows(t, "older")), drawRows(t, "newer")
 		if rapid.Bool().Draw(t, "few") {
 			newer = newer[:min(len(newer), 1)]
 		}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -72,28 +73,20 @@ func (v *View) refresh(ctx context.Context) error {
 	}
 	for key, now := range changed.Tables {
 		name := v.names[key]
-		merged := *now
+		merged, altered := *now, calendar.All()
 		if old := v.tables[name]; old != nil {
+			published := history.Covered(now.Segments)
 			merged.Segments = history.Overlay(old.Segments, now.Segments)
-			merged.Verdicts = history.Overlay(dropPublished(old.Verdicts, now.Segments), now.Verdicts)
+			merged.Verdicts = history.Overlay(history.Without(old.Verdicts, published), now.Verdicts)
+			if slices.Equal(old.Moves, now.Moves) {
+				merged.Moves, altered = old.Moves, published.Union(history.Covered(now.Verdicts))
+			}
 		}
 		merged.Reserved = merged.Reserved.Minus(v.own[key])
 		merged.InFlight = merged.InFlight.Minus(v.own[key])
 		v.tables[name] = &merged
-		v.world.Replace(name, &merged, changed.Seq)
+		v.world.Update(name, &merged, changed.Seq, altered)
 	}
 	v.world.Seq = changed.Seq
 	return nil
-}
-
-// dropPublished takes away the verdicts over which something newer was published.
-func dropPublished(verdicts []history.Verdict, newer []history.Segment) []history.Verdict {
-	if len(verdicts) == 0 || len(newer) == 0 {
-		return verdicts
-	}
-	ivs := make([]calendar.Interval, len(newer))
-	for i, s := range newer {
-		ivs[i] = s.Interval
-	}
-	return history.Without(verdicts, calendar.NewSet(ivs...))
 }

@@ -19,20 +19,22 @@ import (
 type attempt struct {
 	id       int64
 	leaseID  int64
+	tableID  int64
 	lease    ledger.LeaseID
 	lost     bool // its lease has ended
+	settled  bool // it is known that nothing that it has in flight is unsettled
 	code     ledger.VersionRecord
 	intent   []byte
 	endedSeq history.Seq
 	ledger.AttemptRecord
 }
 
-const selectAttempt = `SELECT a.id, a.lease_id, l.ended, a.token, a.state, a.beginning, a.intent, a.outcome
+const selectAttempt = `SELECT a.id, a.lease_id, l.ended, a.token, a.state, a.beginning, a.intent, a.outcome, a.table_id
 	FROM attempt a JOIN lease l ON l.id = a.lease_id `
 
 func (a *attempt) read(r row) error {
 	a.id, a.leaseID, a.lost, a.Token, a.State = r.int(0), r.int(1), r.bool(2), history.Token(r.int(3)), r.text(4)
-	a.intent = r.blob(6)
+	a.intent, a.tableID = r.blob(6), r.int(8)
 	b := reader{s: textOf(r.blob(5))}
 	a.ID, a.lease, a.Run, a.Table = ledger.AttemptID(b.text()), ledger.LeaseID(b.text()), ledger.RunID(b.text()), b.text()
 	a.Set, a.ReadSeq, a.Version, a.code, a.StartedAt = b.set(), history.Seq(b.int()), b.text(), b.code(), b.time()
@@ -79,9 +81,14 @@ func (a *attempt) right() ledger.Attempt {
 	}
 }
 
-func (s *session) attempt(id ledger.AttemptID) (*attempt, error) {
+// attempt finds an attempt. It is the caller's own.
+func (t *tx) attempt(id ledger.AttemptID) (*attempt, error) {
+	if known := t.rights.attempts[id]; known != nil {
+		a := *known
+		return &a, nil
+	}
 	var a attempt
-	found, err := s.first(a.read, selectAttempt+`WHERE a.name = ?`, string(id))
+	found, err := t.first(a.read, selectAttempt+`WHERE a.name = ?`, string(id))
 	if err == nil && !found {
 		err = fmt.Errorf("attempt %s: %w", id, ledger.ErrNotFound)
 	}
@@ -101,24 +108,11 @@ func (t *tx) start(req ledger.AttemptRequest) (*ledger.Attempt, error) {
 	if err := req.Check(t.clock); err != nil {
 		return nil, err
 	}
-	var x struct {
-		id    int64
-		run   ledger.RunID
-		ended bool
-	}
-	found, err := t.first(func(r row) error { x.id, x.run, x.ended = r.int(0), ledger.RunID(r.text(1)), r.bool(2); return nil },
-		`SELECT id, run, ended FROM lease WHERE name = ?`, string(req.Lease))
-	switch {
-	case err != nil:
+	x, err := t.holding(req.Lease)
+	if err != nil {
 		return nil, err
-	case !found:
-		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrNotFound)
-	case x.ended:
-		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrLost)
-	case x.run == "":
-		return nil, fmt.Errorf("lease %s is a hold: nothing is written under it", req.Lease)
 	}
-	tab, refusal := t.startable(req, x.id, x.run)
+	tab, refusal := t.startable(req, x)
 	if refusal == nil {
 		added, err := t.addAttempt(req, x.id, tab)
 		if err != nil {
@@ -156,32 +150,34 @@ func (t *tx) begun(req ledger.AttemptRequest, tab *table) (*ledger.Attempt, erro
 // addAttempt stores an attempt and its flights; false if it is there already.
 func (t *tx) addAttempt(req ledger.AttemptRequest, lease int64, tab *table) (bool, error) {
 	bounds := req.Set.Bounds()
-	var id int64
-	added, err := t.first(func(r row) error { id = r.int(0); return nil },
+	a := &attempt{leaseID: lease, tableID: tab.id, lease: req.Lease, settled: true, code: req.Code, AttemptRecord: ledger.AttemptRecord{
+		ID: req.ID, Run: req.Run, Table: req.Table, Set: req.Set, Token: tab.token + 1, ReadSeq: req.ReadSeq, Version: req.Version,
+		State: ledger.AttemptRunning, StartedAt: req.At,
+	}}
+	added, err := t.first(func(r row) error { a.id = r.int(0); return nil },
 		`INSERT INTO attempt (name, lease_id, run, table_id, token, start, end, state, beginning)
 		VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (name) DO NOTHING RETURNING id`,
-		string(req.ID), lease, string(req.Run), tab.id, tab.token+1, bounds.Start, bounds.End, packBeginning(&req))
+		string(req.ID), lease, string(req.Run), tab.id, a.Token, bounds.Start, bounds.End, packBeginning(&req))
 	if err != nil || !added {
 		return false, err
 	}
-	return true, t.putFlights(tab.id, flight{lease: lease, attempt: id}, req.Set, false)
+	if err := t.putFlights(tab.id, flight{lease: lease, attempt: a.id}, req.Set, false); err != nil {
+		return false, err
+	}
+	t.rights.keep(a)
+	return true, nil
 }
 
 // startable refuses partitions that the lease does not hold, or that are unsettled, in flight, or read by another run.
-func (t *tx) startable(req ledger.AttemptRequest, lease int64, run ledger.RunID) (*table, error) {
+func (t *tx) startable(req ledger.AttemptRequest, x *holding) (*table, error) {
 	tab, err := t.find(req.Table)
 	if err != nil {
 		return nil, err
 	}
-	var held []calendar.Interval
+	var held calendar.Set
 	var unsettled, flying int
 	if tab != nil {
-		err = t.claimsOver(tab.id, req.Set, func(part calendar.Set, of int64) {
-			if of == lease {
-				held = append(held, part.Intervals()...)
-			}
-		})
-		if err != nil {
+		if held, err = t.heldOf(x, tab); err != nil {
 			return nil, err
 		}
 		err = t.flightsOver(tab.id, req.Set, func(f flight) {
@@ -196,18 +192,21 @@ func (t *tx) startable(req ledger.AttemptRequest, lease int64, run ledger.RunID)
 		}
 	}
 	switch {
-	case !calendar.NewSet(held...).Covers(req.Set):
+	case !held.Covers(req.Set):
 		return nil, fmt.Errorf("lease %s does not hold all the partitions of %s: %w", req.Lease, req.Table, ledger.ErrLost)
 	case unsettled > 0:
 		return nil, fmt.Errorf("%d partitions of %s: %w", unsettled, req.Table, ledger.ErrUnsettled)
 	case flying > 0:
 		return nil, fmt.Errorf("another attempt is already writing %d partitions of %s", flying, req.Table)
 	}
-	return tab, t.unread(req, tab, run)
+	return tab, t.unread(req, tab, x.run)
 }
 
 // unread refuses partitions that a lease of another run reads.
 func (t *tx) unread(req ledger.AttemptRequest, tab *table, run ledger.RunID) error {
+	if none, err := t.nobodyReads(tab); none || err != nil {
+		return err
+	}
 	sets := map[int64]calendar.Set{}
 	over := req.Set.Bounds()
 	err := t.query(func(r row) error {
@@ -252,7 +251,7 @@ func (t *tx) intend(in ledger.Intent) error {
 		return err
 	}
 	lost := in.Token != a.Token || !a.running() || a.lost
-	if !lost {
+	if !lost && !a.settled {
 		lost, err = t.first(func(row) error { return nil }, anyFlight+` AND unsettled = 1`, a.flights()...)
 		if err != nil {
 			return err
@@ -272,8 +271,13 @@ func (t *tx) intend(in ledger.Intent) error {
 		}
 		return nil
 	}
-	_, err = t.exec(`UPDATE attempt SET intent = ?2 WHERE id = ?1`, a.id, blob)
-	return err
+	if _, err := t.exec(`UPDATE attempt SET intent = ?2 WHERE id = ?1`, a.id, blob); err != nil {
+		return err
+	}
+	if known := t.rights.attempts[a.ID]; known != nil {
+		known.intent = blob
+	}
+	return nil
 }
 
 // Intents lists the intents not yet recorded or ended.
@@ -316,19 +320,20 @@ func (t *tx) closeAttempt(a *attempt) error {
 }
 
 func (t *tx) putAttempt(a *attempt) error {
+	delete(t.rights.attempts, a.ID)
 	_, err := t.exec(`UPDATE attempt SET state = ?2, intent = ?3, outcome = ?4 WHERE id = ?1`, a.id, a.State, nullable(a.intent), a.packOutcome())
 	return err
 }
 
 // The flights of an attempt lie within the bounds of its partitions.
 const (
-	ofAttempt = `WHERE table_id = (SELECT table_id FROM attempt WHERE id = ?1 + 0) AND start >= ?2 + 0 AND start < ?3 + 0 AND attempt_id = ?1 + 0`
+	ofAttempt = `WHERE table_id = ?4 + 0 AND start >= ?2 + 0 AND start < ?3 + 0 AND attempt_id = ?1 + 0`
 	anyFlight = `SELECT 1 FROM flight ` + ofAttempt
 )
 
 func (a *attempt) flights() []any {
 	over := a.Set.Bounds()
-	return []any{a.id, over.Start, over.End}
+	return []any{a.id, over.Start, over.End, a.tableID}
 }
 
 // nullable keeps a nil blob from becoming an empty one.

@@ -121,7 +121,7 @@ func TestPagesKeepRows(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				return lay(x.session, contentCodec{}, tab.id, contents, rows, cut, 1)
+				return lay(x, contentCodec{}, shelf{tab.id, contents}, rows, cut, 1)
 			}))
 			kept(t, rt, l, int64(table), want)
 		}
@@ -132,7 +132,7 @@ func TestPagesKeepRows(t *testing.T) {
 func kept(t *testing.T, rt *rapid.T, l *Ledger, table int64, want []content) {
 	t.Helper()
 	must0(t, l.read(t.Context(), func(s *session) error {
-		got, err := load(s, contentCodec{}, table, contents, calendar.Range(-10, 10_000))
+		got, err := load(s, contentCodec{}, shelf{table, contents}, calendar.Range(-10, 10_000))
 		if err != nil {
 			return err
 		}

@@ -284,6 +284,7 @@ func (way obstacles) demandSettled(req ledger.LeaseRequest, ending []*lease) err
 
 // endLease ends a lease: what it has in flight becomes unsettled, the rest is free.
 func (t *tx) endLease(x *lease) error {
+	t.rights = rights{}
 	if err := t.touchClaimed(x); err != nil {
 		return err
 	}
@@ -356,16 +357,17 @@ func (t *tx) grant(req ledger.LeaseRequest) (*ledger.Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := t.putReadings(x.id, tab.id, c.Set); err != nil {
+		if err := t.putReadings(x.id, tab, c.Set); err != nil {
 			return nil, err
 		}
 	}
 	return t.answer(&x)
 }
 
-func (t *tx) putReadings(lease, table int64, set calendar.Set) error {
+func (t *tx) putReadings(lease int64, tab *table, set calendar.Set) error {
+	tab.unread = false
 	for _, iv := range set.Intervals() {
-		_, err := t.exec(`INSERT INTO reading (lease_id, table_id, start, end) VALUES (?, ?, ?, ?)`, lease, table, iv.Start, iv.End)
+		_, err := t.exec(`INSERT INTO reading (lease_id, table_id, start, end) VALUES (?, ?, ?, ?)`, lease, tab.id, iv.Start, iv.End)
 		if err != nil {
 			return err
 		}

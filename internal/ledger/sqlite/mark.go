@@ -33,7 +33,7 @@ func (t *tx) mark(m ledger.Mark) (seq history.Seq, err error) {
 	if err != nil {
 		return 0, err
 	}
-	old, err := load(t.session, segmentCodec{}, tab.id, segments, m.Set)
+	old, err := rowsOver(t, segmentCodec{}, shelf{tab.id, segments}, m.Set)
 	if err != nil {
 		return 0, err
 	}
@@ -50,7 +50,7 @@ func (t *tx) mark(m ledger.Mark) (seq history.Seq, err error) {
 	if err != nil {
 		return 0, err
 	}
-	now, err := load(t.session, segmentCodec{}, tab.id, segments, m.Set)
+	now, err := rowsOver(t, segmentCodec{}, shelf{tab.id, segments}, m.Set)
 	if err != nil {
 		return 0, err
 	}
@@ -128,7 +128,7 @@ func (t *tx) takeOver(tab *table, m ledger.Mark, old []segment, seq history.Seq)
 		return err
 	}
 	if m.Kind == ledger.MarkSkipped {
-		return lay(t.session, contentCodec{}, tab.id, contents, nil, m.Set, seq)
+		return lay(t, contentCodec{}, shelf{tab.id, contents}, nil, m.Set, seq)
 	}
 	return t.putContents(tab, m.Contents, m.Set, seq)
 }

@@ -76,7 +76,7 @@ func (t *tx) expect(e ledger.Expected, out *ledger.Observed) error {
 // move stores what a table's calendar names now, and logs what came and went.
 func (t *tx) move(tab *table, known, gained, lost calendar.Set, seq history.Seq) error {
 	rows := history.Overlay(history.Spread(history.Move{Seq: seq, Gained: true}, gained), history.Spread(history.Move{Seq: seq}, lost))
-	if err := lay(t.session, moveCodec{}, tab.id, moves, rows, calendar.Set{}, seq); err != nil {
+	if err := lay(t, moveCodec{}, shelf{tab.id, moves}, rows, calendar.Set{}, seq); err != nil {
 		return err
 	}
 	_, err := t.exec(`INSERT INTO expected (table_id, known, meta) VALUES (?, ?, '') ON CONFLICT (table_id) DO UPDATE SET known = excluded.known`,
@@ -119,7 +119,7 @@ type standing struct {
 
 func (t *tx) standing(tab *table, set calendar.Set) (map[calendar.Partition]standing, error) {
 	out := map[calendar.Partition]standing{}
-	stand, err := load(t.session, segmentCodec{}, tab.id, segments, set)
+	stand, err := rowsOver(t, segmentCodec{}, shelf{tab.id, segments}, set)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (t *tx) standing(tab *table, set calendar.Set) (map[calendar.Partition]stan
 			out[p] = standing{kind: s.Content, here: true}
 		}
 	}
-	held, err := load(t.session, contentCodec{}, tab.id, contents, set)
+	held, err := rowsOver(t, contentCodec{}, shelf{tab.id, contents}, set)
 	if err != nil {
 		return nil, err
 	}
@@ -234,5 +234,5 @@ func (t *tx) putSeen(tab *table, kinds map[calendar.Partition]history.Content, f
 		held = append(held, contentOf(c))
 	}
 	slices.SortFunc(held, func(a, b content) int { return int(a.Start - b.Start) })
-	return lay(t.session, contentCodec{}, tab.id, contents, joined(held), calendar.NewSet(all...), seq)
+	return lay(t, contentCodec{}, shelf{tab.id, contents}, joined(held), calendar.NewSet(all...), seq)
 }

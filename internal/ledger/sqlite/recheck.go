@@ -48,8 +48,7 @@ func (t *tx) recheck(r ledger.Recheck) (history.Seq, error) {
 	if err := t.putSegments(tab, joined(rows), seq); err != nil {
 		return 0, err
 	}
-	tab.unjudged = tab.unjudged && len(said) == 0
-	if err := lay(t.session, verdictCodec{}, tab.id, verdicts, joined(said), calendar.Set{}, seq); err != nil {
+	if err := lay(t, verdictCodec{}, shelf{tab.id, verdicts}, joined(said), calendar.Set{}, seq); err != nil {
 		return 0, err
 	}
 	moved := history.Covered(rows)
@@ -58,15 +57,15 @@ func (t *tx) recheck(r ledger.Recheck) (history.Seq, error) {
 
 // rechecked are the segments of a set that a recheck changes, one for each partition, and the verdicts over them.
 func (t *tx) rechecked(tab *table, r ledger.Recheck, set calendar.Set) (rows []segment, said []verdict, err error) {
-	standing, err := load(t.session, segmentCodec{}, tab.id, segments, set)
+	standing, err := rowsOver(t, segmentCodec{}, shelf{tab.id, segments}, set)
 	if err != nil {
 		return nil, nil, err
 	}
-	known, err := load(t.session, contentCodec{}, tab.id, contents, set)
+	known, err := rowsOver(t, contentCodec{}, shelf{tab.id, contents}, set)
 	if err != nil {
 		return nil, nil, err
 	}
-	judged, err := load(t.session, verdictCodec{}, tab.id, verdicts, set)
+	judged, err := rowsOver(t, verdictCodec{}, shelf{tab.id, verdicts}, set)
 	if err != nil {
 		return nil, nil, err
 	}

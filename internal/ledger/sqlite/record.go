@@ -67,11 +67,10 @@ func (t *tx) intended(c ledger.Commit) (*attempt, *ledger.Intent, error) {
 func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, quarantine calendar.Set, seq history.Seq) error {
 	publish, unpublished := c.Published.Minus(a.Published), quarantine.Minus(a.Quarantined)
 	all := publish.Union(unpublished)
-	stored, err := near(t.session, segmentCodec{}, tab.id, segments, around(all.Bounds()))
+	standing, err := rowsOver(t, segmentCodec{}, shelf{tab.id, segments}, all)
 	if err != nil {
 		return err
 	}
-	standing := history.Clip(stored.rows, all)
 	var later []calendar.Interval
 	for _, s := range standing {
 		if s.token > a.Token {
@@ -81,13 +80,8 @@ func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, qu
 	if len(later) > 0 {
 		publish, unpublished = publish.Minus(calendar.NewSet(later...)), unpublished.Minus(calendar.NewSet(later...))
 	}
-	if rows := published(a, in, publish, c.Unchanged, standing, seq); len(rows) > 0 {
-		if err := stored.lay(t.session, rows, calendar.Set{}, seq); err != nil {
-			return err
-		}
-		if err := t.dropVerdicts(tab, publish, seq); err != nil {
-			return err
-		}
+	if err := t.putSegments(tab, published(a, in, publish, c.Unchanged, standing, seq), seq); err != nil {
+		return err
 	}
 	if err := t.putContents(tab, in.Publish, publish, seq); err != nil {
 		return err
@@ -149,26 +143,10 @@ func (t *tx) putSegments(tab *table, rows []segment, seq history.Seq) error {
 		return nil
 	}
 	t.touch(tab)
-	if err := lay(t.session, segmentCodec{}, tab.id, segments, rows, calendar.Set{}, seq); err != nil {
+	if err := lay(t, segmentCodec{}, shelf{tab.id, segments}, rows, calendar.Set{}, seq); err != nil {
 		return err
 	}
-	return t.dropVerdicts(tab, history.Covered(rows), seq)
-}
-
-// dropVerdicts takes away the verdicts about a set. Most tables have none: that is remembered.
-func (t *tx) dropVerdicts(tab *table, set calendar.Set, seq history.Seq) error {
-	if tab.unjudged {
-		return nil
-	}
-	some, err := t.first(func(row) error { return nil }, `SELECT 1 FROM page WHERE table_id = ? AND kind = 2 LIMIT 1`, tab.id)
-	if err != nil {
-		return err
-	}
-	if !some {
-		tab.unjudged = true
-		return nil
-	}
-	return lay(t.session, verdictCodec{}, tab.id, verdicts, nil, set, seq)
+	return lay(t, verdictCodec{}, shelf{tab.id, verdicts}, nil, history.Covered(rows), seq)
 }
 
 // putContents stores those contents that lie in the set.
@@ -180,7 +158,7 @@ func (t *tx) putContents(tab *table, all []ledger.Content, set calendar.Set, seq
 		}
 	}
 	slices.SortFunc(rows, func(a, b content) int { return int(a.Start - b.Start) })
-	return lay(t.session, contentCodec{}, tab.id, contents, joined(rows), calendar.Set{}, seq)
+	return lay(t, contentCodec{}, shelf{tab.id, contents}, joined(rows), calendar.Set{}, seq)
 }
 
 // joined joins neighbours that are alike.
@@ -195,8 +173,7 @@ func (t *tx) judge(tab *table, a *attempt, set calendar.Set, checks string, as h
 			CheckSeq: a.ReadSeq, Reason: why(p),
 		}})
 	}
-	tab.unjudged = tab.unjudged && len(rows) == 0
-	return lay(t.session, verdictCodec{}, tab.id, verdicts, joined(rows), calendar.Set{}, seq)
+	return lay(t, verdictCodec{}, shelf{tab.id, verdicts}, joined(rows), calendar.Set{}, seq)
 }
 
 // measure stores the values of checks.
@@ -212,7 +189,7 @@ func (t *tx) measure(tab *table, metrics []ledger.Metric, seq history.Seq) error
 		if err != nil {
 			return err
 		}
-		if err := lay(t.session, measureCodec{}, tab.id, kind, joined(lastOfEach(rows)), calendar.Set{}, seq); err != nil {
+		if err := lay(t, measureCodec{}, shelf{tab.id, kind}, joined(lastOfEach(rows)), calendar.Set{}, seq); err != nil {
 			return err
 		}
 	}
@@ -233,13 +210,20 @@ func lastOfEach(rows []measure) []measure {
 
 // kindOf is the kind of page that holds a check's values.
 func (t *tx) kindOf(check string) (int, error) {
+	if kind, ok := t.measures[check]; ok {
+		return kind, nil
+	}
 	var id int64
 	read := func(r row) error { id = r.int(0); return nil }
 	found, err := t.first(read, `SELECT id FROM measure WHERE name = ?`, check)
 	if err == nil && !found {
 		_, err = t.first(read, `INSERT INTO measure (name) VALUES (?) RETURNING id`, check)
 	}
-	return measures + int(id), err
+	if err != nil {
+		return 0, err
+	}
+	t.measures[check] = measures + int(id)
+	return measures + int(id), nil
 }
 
 // register notes the first publish of a code version. It becomes the head unless the head is of a later attempt.

@@ -50,7 +50,7 @@ func (t *tx) giveBack(x *lease, tab *table, set calendar.Set) error {
 		if _, err := t.exec(`DELETE FROM reading WHERE lease_id = ? AND table_id = ?`, x.id, tab.id); err != nil {
 			return err
 		}
-		if err := t.putReadings(x.id, tab.id, has.Minus(set)); err != nil {
+		if err := t.putReadings(x.id, tab, has.Minus(set)); err != nil {
 			return err
 		}
 	}
@@ -86,6 +86,7 @@ func (t *tx) giveBack(x *lease, tab *table, set calendar.Set) error {
 // part is to be unsettled.
 func (t *tx) moveFlights(tab *table, set calendar.Set, which func(flight) (meant, unsettled bool)) error {
 	var all []flight
+	t.rights = rights{}
 	if err := t.flightsOver(tab.id, set, func(f flight) { all = append(all, f) }); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -15,14 +16,17 @@ import (
 // A session is one connection with its prepared statements. It talks to the driver itself: database/sql's conversions by reflection cost
 // more than the statements do. It is used by one goroutine at a time.
 type session struct {
-	conn  driver.Conn
-	stmts map[string]*statement
+	conn    driver.Conn
+	stmts   map[string]*statement
+	changed bool // a statement that writes was run since somebody set it to false
 }
 
 type statement struct {
 	stmt driver.Stmt
 	args []driver.NamedValue
 	row  row
+	// writes: it changes what is stored.
+	writes bool
 }
 
 // A row is what a query gives: int64, string, []byte or nil by column. It is overwritten by the next.
@@ -50,7 +54,8 @@ func (s *session) prepare(query string) (*statement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", query, err)
 	}
-	st := &statement{stmt: stmt}
+	verb, _, _ := strings.Cut(query, " ")
+	st := &statement{stmt: stmt, writes: verb == "INSERT" || verb == "UPDATE" || verb == "DELETE"}
 	s.stmts[query] = st
 	return st, nil
 }
@@ -92,6 +97,7 @@ func (s *session) exec(query string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	s.changed = s.changed || st.writes
 	result, err := st.stmt.(driver.StmtExecContext).ExecContext(context.Background(), st.bind(args)) //nolint:forcetypeassert // the driver's has it
 	if err != nil {
 		return 0, err
@@ -110,6 +116,7 @@ func (s *session) queryContext(ctx context.Context, each func(row) error, query 
 	if err != nil {
 		return err
 	}
+	s.changed = s.changed || st.writes
 	rows, err := st.stmt.(driver.StmtQueryContext).QueryContext(ctx, st.bind(args)) //nolint:forcetypeassert // the driver's has it
 	if err != nil {
 		return err

@@ -57,6 +57,7 @@ type gathering struct {
 	snapshot *history.Snapshot
 	tables   map[int64]*gathered
 	over     map[int64]bool // leases that are live no longer though nobody has ended them
+	holds    map[int64]bool
 }
 
 // A gathered table is a history and the pieces it is made of.
@@ -69,7 +70,7 @@ type gathered struct {
 
 func (l *Ledger) newGathering(s *session, since history.Seq) *gathering {
 	return &gathering{
-		session: s, ledger: l, since: since, tables: map[int64]*gathered{}, over: map[int64]bool{},
+		session: s, ledger: l, since: since, tables: map[int64]*gathered{}, over: map[int64]bool{}, holds: map[int64]bool{},
 		snapshot: &history.Snapshot{Ledger: l.id, Tables: map[string]*history.Table{}, Periods: map[string][]history.PeriodChange{}},
 	}
 }
@@ -106,7 +107,10 @@ func (g *gathering) readOver() error {
 	var x lease
 	return g.query(func(r row) error {
 		x.read(r)
-		if !x.hold() && machine.Ended(x.holder, x.deadline) {
+		switch {
+		case x.hold():
+			g.holds[x.id] = true
+		case machine.Ended(x.holder, x.deadline):
 			g.over[x.id] = true
 		}
 		return nil
@@ -215,14 +219,9 @@ func (g *gathering) readPages() error {
 }
 
 func (g *gathering) readClaims() error {
-	holds := map[int64]bool{}
-	err := g.query(func(r row) error { holds[r.int(0)] = true; return nil }, `SELECT id FROM lease WHERE ended = 0 AND run = ''`)
-	if err != nil {
-		return err
-	}
 	return g.each(func(t *gathered, r row) error {
 		switch lease := r.int(3); {
-		case holds[lease]:
+		case g.holds[lease]:
 			t.held = append(t.held, r.interval(1))
 		case !g.over[lease]:
 			t.reserved = append(t.reserved, r.interval(1))
@@ -342,7 +341,7 @@ func (l *Ledger) Metrics(ctx context.Context, key string, set calendar.Set) (out
 			return err
 		}
 		for _, kind := range sortedKeys(checks) {
-			rows, err := load(s, measureCodec{}, id, kind, set)
+			rows, err := load(s, measureCodec{}, shelf{id, kind}, set)
 			if err != nil {
 				return err
 			}
@@ -368,7 +367,7 @@ func (l *Ledger) Contents(ctx context.Context, key string, set calendar.Set) (ou
 		if err != nil || !found {
 			return err
 		}
-		rows, err := load(s, contentCodec{}, id, contents, set)
+		rows, err := load(s, contentCodec{}, shelf{id, contents}, set)
 		for _, c := range rows {
 			for p := c.Start; p < c.End; p++ {
 				out = append(out, ledger.Content{Partition: p, Rows: c.rows, Fingerprint: c.fingerprint})

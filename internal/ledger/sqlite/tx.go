@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -17,16 +16,14 @@ type tx struct {
 	ledger *Ledger
 
 	version int64 // of the file, when what is kept here was read
-	clock   history.Seq
-	audited int64
-	hash    string
-	stored  clockState        // as the file has it
-	tables  map[string]*table // by key
+	clockState
+	stored   clockState        // as the file has it
+	tables   map[string]*table // by key
+	measures map[string]int    // kinds by the name of the check
+	open     map[shelf]stretched
+	rights   rights
 
-	// What the job under way has changed, to be put back if it fails.
-	before clockState
-	undo   []undone
-	ticked bool // the job has drawn its reading of the clock
+	ticked bool // the job under way has drawn its reading of the clock
 }
 
 type clockState struct {
@@ -45,13 +42,7 @@ type table struct {
 	head      string
 	headToken history.Token
 	dirty     bool
-	unjudged  bool // it is known to have no verdicts
-}
-
-type undone struct {
-	table  *table
-	before table
-	made   bool
+	unread    bool // it is known that no lease reads it
 }
 
 // begin starts a group.
@@ -61,7 +52,8 @@ func (t *tx) begin() error {
 		return err
 	}
 	if t.tables == nil || version != t.version {
-		t.version, t.tables = version, map[string]*table{}
+		t.forget()
+		t.version, t.tables, t.measures, t.open = version, map[string]*table{}, map[string]int{}, map[shelf]stretched{}
 		_, err := t.first(func(r row) error {
 			t.clock, t.audited, t.hash = r.seq(0), r.int(1), r.text(2)
 			return nil
@@ -70,34 +62,19 @@ func (t *tx) begin() error {
 			t.forget()
 			return err
 		}
-		t.stored = t.state()
+		t.stored = t.clockState
 	}
-	t.before, t.ticked = t.state(), false
 	return nil
 }
 
-func (t *tx) state() clockState { return clockState{t.clock, t.audited, t.hash} }
-
 // forget drops what was kept: the file may have something else.
-func (t *tx) forget() { t.tables, t.undo = nil, nil }
+func (t *tx) forget() { t.tables, t.measures, t.open, t.rights = nil, nil, nil, rights{} }
 
-// close ends a job: what it changed stays, or is put back.
-func (t *tx) close(failed bool) {
-	if failed {
-		for _, u := range slices.Backward(t.undo) {
-			*u.table = u.before
-			u.table.unjudged = false
-			if u.made {
-				delete(t.tables, u.table.key)
-			}
-		}
-		t.clock, t.audited, t.hash = t.before.clock, t.before.audited, t.before.hash
-	}
-	t.undo, t.before, t.ticked = t.undo[:0], t.state(), false
-}
-
-// flush stores what the group has changed of the clock and the tables.
+// flush stores what the group has changed of the clock, the tables and their pages.
 func (t *tx) flush() error {
+	if err := t.putAway(); err != nil {
+		return err
+	}
 	for _, tab := range t.tables {
 		if !tab.dirty {
 			continue
@@ -109,11 +86,11 @@ func (t *tx) flush() error {
 		}
 		tab.dirty = false
 	}
-	if now := t.state(); now != t.stored {
+	if t.clockState != t.stored {
 		if _, err := t.exec(`UPDATE ledger SET clock = ?, audited = ?, audit_hash = ?`, t.clock, t.audited, t.hash); err != nil {
 			return err
 		}
-		t.stored = now
+		t.stored = t.clockState
 	}
 	return nil
 }
@@ -122,7 +99,7 @@ func (t *tx) flush() error {
 func (t *tx) tick() history.Seq {
 	if !t.ticked {
 		t.clock++
-		t.ticked = true
+		t.ticked, t.changed = true, true
 	}
 	return t.clock
 }
@@ -177,17 +154,16 @@ func (t *tx) use(key string, axis calendar.Axis) (*table, error) {
 	if tab, err = t.find(key); err != nil || tab == nil {
 		return nil, errors.Join(err, errBlob)
 	}
-	t.undo = append(t.undo, undone{tab, *tab, true})
 	return tab, nil
 }
 
-// change makes ready to change a table; the history of a touched one is no longer what readers have.
+// change makes ready to change a table.
 func (t *tx) change(tab *table) *table {
-	t.undo = append(t.undo, undone{table: tab, before: *tab})
-	tab.dirty = true
+	tab.dirty, t.changed = true, true
 	return tab
 }
 
+// touch says that the history of a table is no longer what readers have.
 func (t *tx) touch(tab *table) history.Seq {
 	seq := t.tick()
 	if tab.touched != seq {

@@ -16,10 +16,12 @@ import (
 const (
 	maxQueued = 256 // operations that wait for the writer; more block
 	maxGroup  = 64  // operations in one transaction: other processes wait meanwhile
+	// maxLate is how long it waits at most for more of them.
+	maxLate = time.Millisecond
 )
 
-// Between processes there is no queue but the file's lock, for which each tries again and again. Who has written for turn without a pause
-// makes one that is longer than the others wait between two tries, so that one of them gets through.
+// Between processes there is no queue but the file's lock, for which each tries again and again. Who has written for turn and left the lock
+// free for less than pause in all makes a pause that is longer than the others wait between two tries, so that one of them gets through.
 const (
 	turn  = 25 * time.Millisecond
 	pause = 2 * time.Millisecond
@@ -47,12 +49,18 @@ type writer struct {
 	mu     sync.RWMutex // jobs are put into the queue under its read lock
 	closed bool
 
-	tx    tx        // of the group under way
-	since time.Time // when it last paused
+	tx    tx            // of the group under way
+	since time.Time     // when its turn began
+	left  time.Time     // when it last let go of the lock
+	free  time.Duration // how long the lock was free since
+
+	callers int           // how many there were of late: those of the last group, and those that waited when it was done
+	cost    time.Duration // of the last commit
+	timer   *time.Timer
 }
 
 func newWriter(l *Ledger, conn *sql.Conn) *writer {
-	return &writer{ledger: l, conn: conn, queue: make(chan *job, maxQueued), ended: make(chan struct{})}
+	return &writer{ledger: l, conn: conn, queue: make(chan *job, maxQueued), ended: make(chan struct{}), timer: time.NewTimer(0)}
 }
 
 // do runs fn in a transaction and waits until that is committed. A caller whose context ends before its turn has come gets the context's
@@ -115,9 +123,12 @@ func (w *writer) loop() {
 	}
 }
 
-// gather takes what else waits.
+// gather takes what else waits, and what comes soon. Callers that were just answered often ask again at once, and a commit for half of them
+// costs as much as one for all: so it waits until there are as many as of late, but less long than the commit would take. A caller that
+// is alone never waits.
 func (w *writer) gather(first *job) []*job {
 	group := []*job{first}
+	var late <-chan time.Time
 	for len(group) < maxGroup {
 		select {
 		case j, ok := <-w.queue:
@@ -125,40 +136,68 @@ func (w *writer) gather(first *job) []*job {
 				return group
 			}
 			group = append(group, j)
+			continue
 		default:
+		}
+		if len(group) >= w.callers {
+			return group
+		}
+		if late == nil {
+			w.timer.Reset(min(w.cost/2, maxLate))
+			late = w.timer.C
+		}
+		select {
+		case j, ok := <-w.queue:
+			if !ok {
+				return group
+			}
+			group = append(group, j)
+		case <-late:
 			return group
 		}
 	}
 	return group
 }
 
-// commit runs a group in one transaction and answers everybody.
+// commit runs a group and answers everybody. Where one of several fails after it has changed something, all that the group did is taken
+// back, and each gets a transaction of its own: that is rare, and a savepoint around every job would cost more than most jobs do.
 func (w *writer) commit(group []*job) {
-	defer func() {
+	if !w.together(group) {
 		for _, j := range group {
-			close(j.done)
+			w.together([]*job{j})
 		}
-	}()
+	}
+	w.callers, w.left = len(group)+len(w.queue), time.Now()
+	for _, j := range group {
+		close(j.done)
+	}
+}
+
+// together runs a group in one transaction. false: nothing has happened, and nobody may be answered.
+func (w *writer) together(group []*job) bool {
 	left, err := w.begin(group)
 	if err != nil || len(left) == 0 {
 		fail(left, err)
-		return
+		return true
 	}
+	some := false
 	for _, j := range left {
-		if err := w.run(j, len(left) > 1); err != nil { // the transaction itself is broken
-			fail(left, errors.Join(err, w.rollback()))
-			return
+		w.call(j)
+		switch failed := j.err != nil || j.panicked != nil; {
+		case !failed:
+			some = true
+		case !w.tx.changed && code(j.err) == 0: // it only looked
+		case len(left) > 1:
+			_ = w.rollback() // if it fails, so does what comes next
+			return false
 		}
 	}
-	changed := false
-	for _, j := range left {
-		changed = changed || (j.err == nil && j.panicked == nil)
-	}
-	if !changed {
+	if !some {
 		fail(left, w.rollback())
-		return
+		return true
 	}
 	fail(left, w.end())
+	return true
 }
 
 // fail gives an error to the jobs that have none.
@@ -172,12 +211,12 @@ func fail(group []*job, err error) {
 
 // begin waits for the file's lock. It gives the jobs that still want to be done.
 func (w *writer) begin(group []*job) ([]*job, error) {
+	w.free += time.Since(w.left)
 	if time.Since(w.since) > turn {
-		// After idling there is nothing to make up for. Otherwise it gives way, whether others wait or not: it cannot know.
-		if time.Since(w.since) < 2*turn {
+		if w.free < pause { // it gives way, whether others wait or not: it cannot know
 			time.Sleep(pause)
 		}
-		w.since = time.Now()
+		w.since, w.free = time.Now(), 0
 	}
 	started := time.Now()
 	for {
@@ -204,31 +243,10 @@ func (w *writer) begin(group []*job) ([]*job, error) {
 	}
 }
 
-// run runs one job. Its own failure is its own; an error is one of the transaction.
-func (w *writer) run(j *job, shared bool) error {
-	if shared {
-		if _, err := w.tx.exec("SAVEPOINT job"); err != nil {
-			return err
-		}
-	}
-	w.call(j)
-	failed := j.err != nil || j.panicked != nil
-	w.tx.close(failed)
-	if !shared {
-		return nil // the whole transaction is this job
-	}
-	if failed {
-		if _, err := w.tx.exec("ROLLBACK TO job"); err != nil {
-			return err
-		}
-	}
-	_, err := w.tx.exec("RELEASE job")
-	return err
-}
-
 // call runs a job's function. A panic is the caller's, not the writer's.
 func (w *writer) call(j *job) {
 	defer func() { j.panicked = recover() }()
+	w.tx.ticked, w.tx.changed = false, false
 	j.err = j.fn(&w.tx)
 }
 
@@ -249,7 +267,10 @@ func (w *writer) end() error {
 	if err != nil {
 		return errors.Join(err, w.rollback())
 	}
-	if _, err := w.tx.exec("COMMIT"); err != nil {
+	began := time.Now()
+	_, err = w.tx.exec("COMMIT")
+	w.cost = time.Since(began)
+	if err != nil {
 		if w.rollback() == nil && !isDisk(err) {
 			return err
 		}
