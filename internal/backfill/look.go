@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,8 +29,10 @@ type Sight struct {
 	Expected map[string]calendar.Set // by table name
 	Coming   map[string]calendar.Set // by table name: named by the calendar, and not due yet
 	Dropped  map[string]calendar.Set // by table name: of Expected, what the calendar has lost though it is materialized
-	At       time.Time               // the wall clock that dueness was judged by
-	Periods  map[string][]calendar.Interval
+	// Busy says that another process has a warehouse open: sources and calendars are as they were seen last.
+	Busy    *warehouse.LockedError
+	At      time.Time // the wall clock that dueness was judged by
+	Periods map[string][]calendar.Interval
 }
 
 // A SourceSight is what was found of one source.
@@ -46,6 +49,9 @@ type LookOptions struct {
 	Tables    []string // that somebody asks about; none: all
 	NoObserve bool     // leave the sources alone
 	LeaveCode bool     // what is stale by its code alone counts as up to date (class scheduled)
+	// Glance: where another process has a warehouse open, be content with what was seen last, instead of waiting for it. A run may take hours,
+	// and people ask how it stands.
+	Glance bool
 }
 
 // Look reads the sources that the tables rest on (unless told not to), the calendars, and the ledger, and gives the world as it is
@@ -60,6 +66,19 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
 	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods()}
+	if o.Glance {
+		if s.Busy, err = c.busy(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s.Busy != nil {
+		s.Expected = make(map[string]calendar.Set, len(c.Tables))
+		for name, t := range c.Tables {
+			s.Expected[name] = before.Table(t.Key).Known
+		}
+		s.View = worker.NewView(c.world(s, before, o.LeaveCode), c.Ledger, c.Keys)
+		return s, nil
+	}
 	if !o.NoObserve {
 		if err := c.readSources(ctx, s, before, c.sourcesOf(o.Tables)); err != nil {
 			return nil, err
@@ -80,6 +99,25 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	}
 	s.View = worker.NewView(c.world(s, snapshot, o.LeaveCode), c.Ledger, c.Keys)
 	return s, nil
+}
+
+// glance is how long Look waits for a warehouse when it need not.
+const glance = 500 * time.Millisecond
+
+// busy reports who has one of the warehouses open, if somebody has.
+func (c *Coordinator) busy(ctx context.Context) (*warehouse.LockedError, error) {
+	for name, w := range c.warehouses {
+		brief, cancel := context.WithTimeout(ctx, glance)
+		_, err := w.Bind(brief, "SELECT 1")
+		cancel()
+		if locked, ok := errors.AsType[*warehouse.LockedError](err); ok {
+			return locked, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("warehouse %s: %w", name, err)
+		}
+	}
+	return nil, nil
 }
 
 // keepDropped keeps expecting dates that a calendar has lost although they are materialized: that is drift, not a smaller calendar (rule 18).

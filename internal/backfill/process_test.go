@@ -66,6 +66,27 @@ func exitOf(err error) int {
 	return 0
 }
 
+// TestStatusWhileAnotherHasTheFile: a run may take hours; how it stands can be asked all the same, from what was seen last.
+func TestStatusWhileAnotherHasTheFile(t *testing.T) {
+	s := madeProof(t)
+	s.edit(t, "data/orders_a.csv", "o2024-03-05-1,", "x2024-03-05-1,")
+	db := s.database(t)
+	if err := db.PingContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"status", "--exit-code"}, {"why", "daily", "2024-03-05"}} {
+		c := s.headway(t, args...)
+		out, err := c.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "is open in another process") || !strings.Contains(string(out), "as they were seen last") {
+			t.Errorf("headway %v: %v\n%s", args, err, out)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.exits(t, 3, "status", "--exit-code") // now the change is seen
+}
+
 // slowProof is the project cut into many small chunks, so that a run takes a while.
 func slowProof(t testing.TB) *site {
 	s := newProof(t, folder(t))

@@ -8,16 +8,21 @@ import (
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/warehouse"
 )
 
-// waitEvery is how often Wait looks. The state is polled: what wakes it may be another process.
-const waitEvery = time.Second
+// How often Wait looks: at the state, which is polled because what wakes it may be another process; and at the sources and calendars, which
+// may bring dates that were not due.
+const (
+	waitEvery     = time.Second
+	waitLookEvery = 30 * time.Second
+)
 
 // ErrWaited says that what was waited for did not come in time.
 var ErrWaited = errors.New("not fresh in time")
 
 // Wait blocks until all partitions of the sets are fresh, or the limit has passed (0: no limit). missing is told how many are not, each
-// time that changes.
+// time that changes. While it waits, it has no warehouse open: whoever makes the partitions may need the file.
 func (c *Coordinator) Wait(ctx context.Context, sight *Sight, sets map[string]calendar.Set, limit time.Duration, missing func(n int)) error {
 	if limit > 0 {
 		var cancel context.CancelFunc
@@ -25,9 +30,34 @@ func (c *Coordinator) Wait(ctx context.Context, sight *Sight, sets map[string]ca
 		defer cancel()
 	}
 	last := -1
+	for {
+		fresh := false
+		err := c.lendAll(ctx, c.opened(), func(ctx context.Context) error {
+			var err error
+			fresh, err = pollFresh(ctx, sight, sets, &last, missing)
+			return err
+		})
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil || fresh:
+			return err
+		}
+		next, err := c.Look(ctx, LookOptions{Glance: true})
+		switch {
+		case err == nil && next.Busy == nil:
+			sight = next
+		case err != nil && ctx.Err() == nil:
+			return err
+		}
+	}
+}
+
+// pollFresh asks the state again and again, until all is fresh or it is time to look at the sources.
+func pollFresh(ctx context.Context, sight *Sight, sets map[string]calendar.Set, last *int, missing func(n int)) (fresh bool, err error) {
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
-	for {
+	for range waitLookEvery / waitEvery {
 		left := 0
 		err := sight.View.With(ctx, func(w *plan.World) error {
 			for name, set := range sets {
@@ -35,23 +65,37 @@ func (c *Coordinator) Wait(ctx context.Context, sight *Sight, sets map[string]ca
 			}
 			return nil
 		})
-		if err != nil && ctx.Err() == nil {
-			return err
+		if err != nil {
+			return false, err
 		}
-		if err == nil && left == 0 {
-			if last > 0 {
-				missing(0)
-			}
-			return nil
-		}
-		if left != last {
-			last = left
+		if left != *last && (left > 0 || *last > 0) {
 			missing(left)
+		}
+		*last = left
+		if left == 0 {
+			return true, nil
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		case <-tick.C:
 		}
 	}
+	return false, nil
+}
+
+func (c *Coordinator) opened() []warehouse.Warehouse {
+	out := make([]warehouse.Warehouse, 0, len(c.warehouses))
+	for _, w := range c.warehouses {
+		out = append(out, w)
+	}
+	return out
+}
+
+// lendAll runs fn while no warehouse is open in this process.
+func (c *Coordinator) lendAll(ctx context.Context, all []warehouse.Warehouse, fn func(ctx context.Context) error) error {
+	if len(all) == 0 {
+		return fn(ctx)
+	}
+	return all[0].Lend(ctx, func(ctx context.Context) error { return c.lendAll(ctx, all[1:], fn) })
 }

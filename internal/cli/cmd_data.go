@@ -412,17 +412,26 @@ func (cmd *waitCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	sight, err := inv.look(c, cmd.Table, cmd.observeFlag)
+	sight, err := inv.glance(c, cmd.Table, cmd.observeFlag)
 	if err != nil {
 		return err
 	}
-	sets, err := inv.resolve(c, sight, names, cmd.rangeFlags, true)
+	named := sight.Expected
+	if cmd.given() { // what is named may come yet; without a range nobody waits for ever
+		named = map[string]calendar.Set{}
+		for _, name := range names {
+			named[name] = sight.Expected[name].Union(sight.Coming[name])
+		}
+	}
+	sets, err := inv.resolveIn(c, sight, named, names, cmd.rangeFlags, true)
 	if err != nil {
 		return err
 	}
 	left := 0
 	err = c.Wait(inv.ctx, sight, sets, cmd.Timeout, func(n int) {
-		left = n
+		if left = n; n == 0 {
+			return
+		}
 		inv.say("waiting for %s of %s", count(n, "partition"), strings.Join(names, ", "))
 	})
 	late := errors.Is(err, backfill.ErrWaited)

@@ -53,7 +53,7 @@ func (cmd statusCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	sight, err := inv.look(c, cmd.Table, cmd.observeFlag)
+	sight, err := inv.glance(c, cmd.Table, cmd.observeFlag)
 	if err != nil {
 		return err
 	}

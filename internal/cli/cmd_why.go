@@ -33,7 +33,7 @@ func (cmd whyCmd) Run(inv *invocation) error {
 	if err != nil {
 		return &backfill.InputError{What: fmt.Sprintf("partition of %s: %v", cmd.Table, err)}
 	}
-	sight, err := inv.look(c, []string{cmd.Table}, cmd.observeFlag)
+	sight, err := inv.glance(c, []string{cmd.Table}, cmd.observeFlag)
 	if err != nil {
 		return err
 	}

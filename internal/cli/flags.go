@@ -26,10 +26,18 @@ func (inv *invocation) look(c *backfill.Coordinator, tables []string, o observeF
 	return inv.lookWith(c, backfill.LookOptions{Tables: tables, NoObserve: o.NoObserve})
 }
 
+// glance is look for questions that need not wait for a run of another process to end.
+func (inv *invocation) glance(c *backfill.Coordinator, tables []string, o observeFlag) (*backfill.Sight, error) {
+	return inv.lookWith(c, backfill.LookOptions{Tables: tables, NoObserve: o.NoObserve, Glance: true})
+}
+
 func (inv *invocation) lookWith(c *backfill.Coordinator, o backfill.LookOptions) (*backfill.Sight, error) {
 	sight, err := c.Look(inv.ctx, o)
 	if err != nil {
 		return nil, err
+	}
+	if sight.Busy != nil {
+		inv.warn("%v: sources and calendars are as they were seen last", sight.Busy)
 	}
 	for _, t := range c.Project.Tables {
 		found := sight.Sources[t.Name]
@@ -66,6 +74,11 @@ func (inv *invocation) lookWith(c *backfill.Coordinator, o backfill.LookOptions)
 // tables named; without a name it is read on the finest one and what it overlaps is meant. A range in which nothing is expected of any table
 // is an error: who types one has mistaken a date.
 func (inv *invocation) resolve(c *backfill.Coordinator, sight *backfill.Sight, names []string, r rangeFlags, named bool) (map[string]calendar.Set, error) {
+	return inv.resolveIn(c, sight, sight.Expected, names, r, named)
+}
+
+// resolveIn is resolve for partitions of other sets than those that are due.
+func (inv *invocation) resolveIn(c *backfill.Coordinator, sight *backfill.Sight, in map[string]calendar.Set, names []string, r rangeFlags, named bool) (map[string]calendar.Set, error) {
 	out := make(map[string]calendar.Set, len(names))
 	if r.Last < 0 {
 		return nil, &backfill.InputError{What: fmt.Sprintf("--last %d names no partitions", r.Last), Next: "give a number above 0"}
@@ -78,7 +91,7 @@ func (inv *invocation) resolve(c *backfill.Coordinator, sight *backfill.Sight, n
 	found, asked := 0, ""
 	for _, name := range names {
 		t := c.Tables[name]
-		set := sight.Expected[name]
+		set := in[name]
 		out[name] = set
 		if !t.Partitioned() {
 			continue
