@@ -111,7 +111,7 @@ func (cmd *planCmd) Run(inv *invocation) error {
 	if err := inv.showPlan(p, cmd.Explain); err != nil {
 		return err
 	}
-	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0 || c.Unreadable(sight, cmd.Table) != nil) {
+	if cmd.ExitCode && (len(p.Steps) > 0 || len(p.Blocked) > 0 || len(p.Rechecks) > 0 || c.Unreadable(sight, cmd.Table) != nil) {
 		return &exitError{Code: exitRefused}
 	}
 	return nil
@@ -185,7 +185,7 @@ func (inv *invocation) tellLeftCode(c *backfill.Coordinator, sight *backfill.Sig
 
 // printPlan shows a plan to a person.
 func (inv *invocation) printPlan(p *plan.Plan, explain bool) {
-	if len(p.Steps) == 0 && len(p.Blocked) == 0 {
+	if len(p.Steps) == 0 && len(p.Blocked) == 0 && len(p.Rechecks) == 0 {
 		for _, s := range p.Skipped {
 			inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
 		}
@@ -208,7 +208,15 @@ func (inv *invocation) printPlan(p *plan.Plan, explain bool) {
 	for _, s := range p.Skipped {
 		inv.print("left out: %s of %s (%s): %s", count(s.Set.Count(), "partition"), s.Table, span(s.Axis, s.Set), s.Why)
 	}
+	checks := 0
+	for _, r := range p.Rechecks {
+		inv.print("check again: %s of %s (%s): %s", count(r.Set.Count(), "partition"), r.Table, span(r.Axis, r.Set), r.Why)
+		checks += r.Set.Count()
+	}
 	line := fmt.Sprintf("plan %s: %s to compute", p.ID, count(p.Partitions(), "partition"))
+	if checks > 0 {
+		line += fmt.Sprintf(", %s to check again", thousands(checks))
+	}
 	if n := p.BlockedPartitions(); n > 0 {
 		line += fmt.Sprintf(", %s blocked", thousands(n))
 	}

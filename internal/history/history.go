@@ -39,6 +39,9 @@ func (c Content) String() string {
 // Readable reports whether consumers may read partitions of this content.
 func (c Content) Readable() bool { return c <= Skipped }
 
+// Checkable reports whether something stands there that checks can be asked about.
+func (c Content) Checkable() bool { return c == Rows || c == Empty || c == Failing }
+
 // A Shortfall says that a partition was computed from less than its windows ask for.
 type Shortfall uint8
 

@@ -157,11 +157,7 @@ func (r Recheck) Of(s history.Segment, rows int64, was *history.Verdict) (histor
 
 // Concerns reports whether a recheck speaks of what stands in a partition, which is neither in flight nor unsettled.
 func (r Recheck) Concerns(s history.Segment) bool {
-	switch s.Content {
-	case history.Rows, history.Empty, history.Failing:
-		return s.ChangedSeq <= r.Seq && s.CheckSeq <= r.Seq
-	}
-	return false
+	return s.Content.Checkable() && s.ChangedSeq <= r.Seq && s.CheckSeq <= r.Seq
 }
 
 // Check reports what is wrong with an observation whatever the ledger holds.

@@ -16,9 +16,12 @@ type Columns struct {
 	n        int // segments
 	// covered are the partitions that segments speak of.
 	covered calendar.Set
-	// plain: every segment has rows, in full, neither accepted nor marked, and all have one version.
+	// plain: every segment has rows, in full, not marked, and all have one version.
 	plain   bool
 	version string
+	// checks are those that all that can be checked was checked with, "" where that differs, and checked when the first of it was.
+	checks  string
+	checked history.Seq
 	// oldest is the smallest ReadSeq, newest the largest ChangedSeq or Seq of a move.
 	oldest, newest history.Seq
 	// dense: each segment is one partition, next to the one before. Then read is when it read, and changed when its content last changed
@@ -49,11 +52,22 @@ func NewColumns(h *history.Table) *Columns {
 	c.dense = c.n > fewSegments && c.n < 1<<31
 	var covered collector
 	next := first.Start
+	some := false
 	for i := range h.Segments {
 		s := &h.Segments[i]
+		switch {
+		case !s.Content.Checkable():
+		case !some:
+			c.checks, c.checked, some = s.CheckVersion, s.CheckSeq, true
+		default:
+			c.checked = min(c.checked, s.CheckSeq)
+			if s.CheckVersion != c.checks {
+				c.checks = ""
+			}
+		}
 		c.oldest = min(c.oldest, s.ReadSeq)
 		c.newest = max(c.newest, s.ChangedSeq)
-		c.plain = c.plain && s.Content == history.Rows && s.Shortfall == history.Full && !s.Accepted && !s.Stale && s.Version == c.version
+		c.plain = c.plain && s.Content == history.Rows && s.Shortfall == history.Full && !s.Stale && s.Version == c.version
 		c.dense = c.dense && s.Start == next && s.End == next+1
 		next = s.End
 		covered.add(s.Interval)

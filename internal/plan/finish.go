@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
@@ -125,10 +128,45 @@ func (d *draft) finish() *Plan {
 				p.Blocked = append(p.Blocked, d.block(n, t.blocked))
 			}
 			p.Skipped = append(p.Skipped, t.skipped...)
+			if set := meet(n.judged.Unchecked, t.asked); !set.Empty() {
+				p.recheck(d.w, n, cut(cut(set, t.written), n.judged.InFlight))
+			}
 		}
 	}
 	p.ID = p.identify()
 	return p
+}
+
+// recheck adds what of a table is to be checked again, and why.
+func (p *Plan) recheck(w *World, n *node, set calendar.Set) {
+	if set.Empty() {
+		return
+	}
+	never, other := false, false
+	var seen []reading
+	eachSegment(n.history.Segments, set, func(seg *history.Segment, iv calendar.Interval) {
+		switch seg.CheckVersion {
+		case w.CheckVersions[n.table.Name]:
+			seen = append(seen, reading{iv, seg.CheckSeq})
+		case "":
+			never = true
+		default:
+			other = true
+		}
+	})
+	var why []string
+	if other {
+		why = append(why, "its checks have changed")
+	}
+	if never {
+		why = append(why, "no checks have seen what stands there")
+	}
+	for _, e := range n.watched {
+		if slices.ContainsFunc(seen, func(r reading) bool { return e.read.newest() > r.seq }) {
+			why = append(why, fmt.Sprintf("%s has changed, which its checks read", e.read.table.Name))
+		}
+	}
+	p.Rechecks = append(p.Rechecks, Recheck{n.table.Name, n.table.Axis, set, strings.Join(why, "; ")})
 }
 
 // guarantee is what is promised of a table's writes.
@@ -211,6 +249,11 @@ func (p *Plan) identify() string {
 		b.text(p.Skipped[i].Table)
 		b.text(p.Skipped[i].Why)
 		b.set(p.Skipped[i].Set)
+	}
+	for i := range p.Rechecks {
+		b.text(p.Rechecks[i].Table)
+		b.text(p.Rechecks[i].Why)
+		b.set(p.Rechecks[i].Set)
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])

@@ -24,6 +24,7 @@ type (
 		Steps   []jsonStep    `json:"steps"`
 		Blocked []jsonBlocked `json:"blocked"`
 		Skipped []jsonSkipped `json:"skipped"`
+		Checks  []jsonRecheck `json:"checks"`
 	}
 	jsonRequest struct {
 		Tables     []string      `json:"tables"`
@@ -71,6 +72,12 @@ type (
 		Missing   []jsonLack `json:"missing"`
 		Fix       Fix        `json:"fix"`
 	}
+	jsonRecheck struct {
+		Table      string         `json:"table"`
+		Intervals  []jsonInterval `json:"intervals"`
+		Partitions int            `json:"partitions"`
+		Why        string         `json:"why"`
+	}
 	jsonSkipped struct {
 		Table     string         `json:"table"`
 		Intervals []jsonInterval `json:"intervals"`
@@ -105,6 +112,7 @@ func (p *Plan) JSON() ([]byte, error) {
 		Steps:   []jsonStep{},
 		Blocked: []jsonBlocked{},
 		Skipped: []jsonSkipped{},
+		Checks:  []jsonRecheck{},
 	}
 	if r.Range != nil {
 		iv := interval(r.Range.Axis, r.Range.Interval)
@@ -129,6 +137,9 @@ func (p *Plan) JSON() ([]byte, error) {
 	for _, s := range p.Skipped {
 		out.Totals.Skipped += s.Set.Count()
 		out.Skipped = append(out.Skipped, jsonSkipped{s.Table, intervals(w, s.Table, s.Axis, s.Set), s.Why})
+	}
+	for _, c := range p.Rechecks {
+		out.Checks = append(out.Checks, jsonRecheck{c.Table, intervals(w, c.Table, c.Axis, c.Set), c.Set.Count(), c.Why})
 	}
 	return json.Marshal(out)
 }

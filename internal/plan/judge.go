@@ -21,7 +21,10 @@ type Judgement struct {
 	Missing calendar.Set
 	// What stands there may not be read. Drifted partitions of a table that is no source are those that its calendar has dropped.
 	InDoubt, Foreign, Failing, Drifted, Unsettled calendar.Set
-	// What stands there is out of date: computed by other code, from inputs that changed, by a person's word, or before late data.
+	// Unchecked: today's checks have not seen what stands there, or not since what they read has changed. It may be fresh, and is as
+	// readable as it was (see unchecked).
+	Unchecked calendar.Set
+	// What stands there, readable or failing, is out of date: computed by other code, from inputs that changed, by a person's word, or before late data.
 	Code, Input, Marked, Lookback calendar.Set
 	// Upstream: what stands there may be right, but too few of its inputs are fresh.
 	Upstream calendar.Set
@@ -29,8 +32,8 @@ type Judgement struct {
 	// NotReady partitions could not be computed now: fewer inputs in a window are fresh than it must have.
 	NotReady calendar.Set
 
-	// Failed and Quarantined are about the last attempt, whose rows were not published. Repeats are those of either that would end the
-	// same way: neither code nor checks nor anything read has changed since.
+	// Failed and Quarantined are about the last attempt, whose rows were not published; what is Failing is Quarantined too. Repeats are
+	// those of either that would end the same way: neither code nor checks nor anything read has changed since.
 	Failed, Quarantined, Repeats calendar.Set
 	Held, InFlight               calendar.Set
 
@@ -41,11 +44,11 @@ type Judgement struct {
 }
 
 // sets lists every set of a judgement.
-func (j *Judgement) sets() [24]*calendar.Set {
-	return [24]*calendar.Set{
+func (j *Judgement) sets() [25]*calendar.Set {
+	return [25]*calendar.Set{
 		&j.Expected, &j.Fresh, &j.Missing, &j.InDoubt, &j.Foreign, &j.Failing, &j.Drifted, &j.Unsettled, &j.Code, &j.Input, &j.Marked,
 		&j.Lookback, &j.Upstream, &j.NotReady, &j.Failed, &j.Quarantined, &j.Repeats, &j.Held, &j.InFlight, &j.Empty, &j.Skipped,
-		&j.Bootstrap, &j.Short, &j.Settled,
+		&j.Bootstrap, &j.Short, &j.Settled, &j.Unchecked,
 	}
 }
 
@@ -137,6 +140,9 @@ func (w *World) evaluate(n *node, set calendar.Set, j *Judgement) {
 	if n.table.OnCodeChange == catalog.Forward {
 		j.Code = calendar.Set{}
 	}
+	if len(n.table.Checks) > 0 || !j.Failing.Empty() {
+		j.Unchecked = w.unchecked(n, set, j)
+	}
 	w.inputsChanged(n, set, reads, all, j)
 	ivs := w.scratch[:0]
 	for _, e := range n.inputs {
@@ -216,7 +222,6 @@ func (s *sorter) sort(seg *history.Segment, iv calendar.Interval) {
 		return
 	case history.Failing:
 		s.failing.add(iv)
-		return
 	case history.Drifted:
 		s.drifted.add(iv)
 		return
@@ -229,20 +234,24 @@ func (s *sorter) sort(seg *history.Segment, iv calendar.Interval) {
 	if t.IsSource() {
 		return
 	}
-	switch seg.Shortfall {
-	case history.Bootstrap:
-		s.bootstrap.add(iv)
-	case history.Short:
-		s.short.add(iv)
-	}
 	if seg.Stale {
 		s.marked.add(iv)
 	}
+	if seg.Content != history.Failing {
+		switch seg.Shortfall {
+		case history.Bootstrap:
+			s.bootstrap.add(iv)
+		case history.Short:
+			s.short.add(iv)
+		}
+		if seg.Content == history.Skipped || t.Immutable {
+			s.settled.add(iv)
+		}
+	}
 	if seg.Content == history.Skipped || t.Immutable {
-		s.settled.add(iv)
 		return
 	}
-	if s.head != "" && seg.Version != s.head && !seg.Accepted {
+	if s.head != "" && seg.Version != s.head {
 		s.code.add(iv)
 	}
 	if t.Lookback > 0 {
@@ -336,7 +345,7 @@ func (w *World) verdicts(n *node, set calendar.Set, j *Judgement) {
 		return
 	}
 	var failed, quarantined []calendar.Interval
-	var same []reading
+	var same, looked []reading // when the rows were read, and when the checks looked
 	for _, v := range history.Clip(n.history.Verdicts, set) {
 		if v.Outcome == history.Failed {
 			failed = append(failed, v.Interval)
@@ -344,7 +353,7 @@ func (w *World) verdicts(n *node, set calendar.Set, j *Judgement) {
 			quarantined = append(quarantined, v.Interval)
 		}
 		if v.Version == w.Versions[n.table.Name] && v.CheckVersion == w.CheckVersions[n.table.Name] {
-			same = append(same, reading{v.Interval, v.ReadSeq})
+			same, looked = append(same, reading{v.Interval, v.ReadSeq}), append(looked, reading{v.Interval, v.CheckSeq})
 		}
 	}
 	j.Failed, j.Quarantined = calendar.NewSet(failed...), calendar.NewSet(quarantined...)
@@ -353,15 +362,52 @@ func (w *World) verdicts(n *node, set calendar.Set, j *Judgement) {
 		moved = e.changed(moved, same)
 	}
 	moved = n.redefinedSince(moved, same)
-	for _, r := range same {
+	for _, r := range looked {
 		kept = append(kept, r.Interval)
-		for _, e := range n.watched {
-			if e.read.newest() > r.seq {
-				moved = append(moved, r.Interval)
-			}
+		if n.watchedSince(r.seq) {
+			moved = append(moved, r.Interval)
 		}
 	}
 	j.Repeats = calendar.NewSet(kept...).Minus(calendar.NewSet(moved...))
+}
+
+// watchedSince reports whether anything changed since in the tables that only the checks read.
+func (n *node) watchedSince(seq history.Seq) bool {
+	return slices.ContainsFunc(n.watched, func(e *edge) bool { return e.read.newest() > seq })
+}
+
+// unchecked is the part of a set where something stands that is to be checked again (rule 15): it was checked by other checks than today's,
+// or a table that only the checks read has changed since.
+//
+// Which partitions of that table a check looks at is not known: its query may read any. What is readable is checked again for changes in
+// partitions of the same time. That is the window by which the two are ordered, and most checks join on it; and a table that grows by a
+// day every day must not have its neighbour's whole history checked every day. A check that looks further back names an input, or asks for
+// `headway check`. What is failing is checked again for any change there: it is little, and somebody waits for it to be mended.
+func (w *World) unchecked(n *node, set calendar.Set, j *Judgement) calendar.Set {
+	today := w.CheckVersions[n.table.Name]
+	if today == "" {
+		return calendar.Set{}
+	}
+	if c := n.whole(set); c != nil && c.checks == today && !n.watchedSince(c.checked) {
+		return calendar.Set{}
+	}
+	var out collector
+	var looked []reading
+	eachSegment(n.history.Segments, set, func(seg *history.Segment, iv calendar.Interval) {
+		failing := seg.Content == history.Failing
+		switch {
+		case !seg.Content.Checkable() || len(n.table.Checks) == 0 && !failing:
+		case seg.CheckVersion != today || failing && n.watchedSince(seg.CheckSeq):
+			out.add(iv)
+		default:
+			looked = append(looked, reading{iv, seg.CheckSeq})
+		}
+	})
+	ivs := out.ivs
+	for _, e := range n.watched {
+		ivs = e.changed(ivs, looked)
+	}
+	return cut(cut(setOf(ivs, set), j.Unsettled), n.dropped)
 }
 
 // A collector gathers intervals in order.

@@ -210,16 +210,17 @@ func (d *draft) table(n *node, set calendar.Set) {
 		return
 	}
 	asked := meet(t.asked, set)
+	again := cut(cut(d.again(j, asked), made), named)
 	// What only waits for its inputs to be fresh again needs no work of its own.
 	rests := meet(cut(j.Upstream, d.work(j)), set)
-	todo := joined(cut(cut(asked, fresh), cut(rests, made)), meet(made, asked), named)
+	todo := cut(joined(cut(cut(asked, fresh), cut(rests, made)), meet(made, asked), named), again)
 	if d.w.LeaveCode {
 		d.skip(n, cut(meet(j.Code, asked), todo), "code: class scheduled leaves out what only newer code would change")
 	}
 	todo = d.choose(n, todo, made)
 	held := meet(j.Held, todo)
 	todo = cut(todo, held)
-	unmet := d.unmet(n, join(todo, rests))
+	unmet := d.unmet(n, joined(todo, rests, again))
 	write := cut(todo, unmet)
 	shaken := meet(cut(fresh, write), join(made, loose))
 	blocked := joined(held, meet(unmet, asked), meet(shaken, asked))
@@ -228,10 +229,19 @@ func (d *draft) table(n *node, set calendar.Set) {
 	}
 	t.causes = d.explain(n, t.causes, write, made)
 	t.written = join(t.written, write)
-	t.bad = cut(cut(t.bad, write), cut(cut(rests, made), unmet))
+	t.bad = cut(cut(t.bad, write), cut(join(cut(rests, made), again), unmet))
 	t.shaken = join(t.shaken, shaken)
 	t.held = join(t.held, held)
 	t.blocked = join(t.blocked, blocked)
+}
+
+// again are failing partitions that it may be enough to check again: only the checks have changed, or what those read. They may be readable
+// before the first step begins.
+func (d *draft) again(j *Judgement, asked calendar.Set) calendar.Set {
+	if d.kind.has(Quarantined) && d.req.Explicit {
+		return calendar.Set{}
+	}
+	return meet(cut(meet(j.Failing, j.Unchecked), joined(j.Code, j.Input, j.Marked, j.Lookback)), asked)
 }
 
 // work is what of a table needs computing whatever becomes of its inputs.
@@ -326,7 +336,9 @@ func (d *draft) choose(n *node, todo, made calendar.Set) calendar.Set {
 	if !d.kind.has(Quarantined) || !d.req.Explicit {
 		if again := meet(meet(j.Quarantined, j.Repeats), todo); !again.Empty() {
 			again = again.Minus(d.stirred(n)) // what the plan itself changes is worth another try
-			d.skip(n, again, "quarantined, and nothing it was computed from has changed since: it would end the same way (--reprocess quarantined tries all the same)")
+			failing := meet(again, j.Failing)
+			d.skip(n, failing, "failing, and nothing that its rows were computed from has changed since: others would fail the same way (--reprocess quarantined tries all the same)")
+			d.skip(n, cut(again, failing), "quarantined, and nothing it was computed from has changed since: it would end the same way (--reprocess quarantined tries all the same)")
 			todo = cut(todo, again)
 		}
 	}
@@ -375,14 +387,14 @@ type kindOf struct {
 // kinds gives the causes of a table's partitions in the order in which they are told.
 func (d *draft) kinds(n *node, made calendar.Set) []kindOf {
 	j := &n.judged
-	unclear := joined(j.InDoubt, j.Failing, j.Unsettled)
+	unclear := join(j.InDoubt, j.Unsettled)
 	code := j.Code
 	if d.w.LeaveCode {
 		code = calendar.Set{}
 	}
 	return []kindOf{
 		{CauseFailed, join(j.Failed, unclear), Failed},
-		{CauseQuarantined, j.Quarantined, Quarantined},
+		{CauseQuarantined, join(j.Quarantined, j.Failing), Quarantined},
 		{CauseMissing, join(j.Missing, j.Foreign), Missing},
 		{CauseMarked, j.Marked, Stale},
 		{CauseCode, code, Code},

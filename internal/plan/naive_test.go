@@ -328,7 +328,7 @@ func (m *model) judge(t *catalog.Table, p calendar.Partition) bool {
 		return false
 	case s.Content == history.Skipped || t.Immutable:
 		return true
-	case m.in.Versions[t.Name] != s.Version && !s.Accepted && t.OnCodeChange == catalog.Restate && !m.in.LeaveCode:
+	case m.in.Versions[t.Name] != s.Version && t.OnCodeChange == catalog.Restate && !m.in.LeaveCode:
 		return false
 	case m.late(t, p, s.ReadAt), m.inputChanged(t, p, s.ReadSeq, false):
 		return false
@@ -343,4 +343,40 @@ func segmentNaive(segs []history.Segment, p calendar.Partition) *history.Segment
 		}
 	}
 	return nil
+}
+
+// watched are the tables that only a table's checks read.
+func (m *model) watched(t *catalog.Table) []string {
+	var out []string
+	for _, c := range t.Checks {
+		if c.To != t.Name && !slices.ContainsFunc(t.Inputs, func(in *catalog.Input) bool { return in.Table == c.To }) {
+			out = append(out, c.To)
+		}
+	}
+	return out
+}
+
+// watchedChanged reports whether what only the checks read changed after a sequence: anywhere, or in a partition that overlaps p.
+func (m *model) watchedChanged(t *catalog.Table, p calendar.Partition, seq history.Seq, anywhere bool) bool {
+	for _, name := range m.watched(t) {
+		for _, e := range m.events[name] {
+			if e.seq > seq && (anywhere || overlaps(m.tables[name].Axis, e.q, t.Axis, p)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unchecked is rule 15 for what stands in one partition.
+func (m *model) unchecked(t *catalog.Table, p calendar.Partition) bool {
+	h := m.in.Tables[t.Name]
+	s := segmentNaive(h.Segments, p)
+	switch {
+	case s == nil, !s.Content.Checkable(), h.Unsettled.Contains(p), m.in.Dropped[t.Name].Contains(p), t.Source != nil:
+		return false
+	case len(t.Checks) == 0 && s.Content != history.Failing:
+		return false
+	}
+	return s.CheckVersion != m.in.CheckVersions[t.Name] || m.watchedChanged(t, p, s.CheckSeq, s.Content == history.Failing)
 }

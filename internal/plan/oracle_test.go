@@ -64,6 +64,11 @@ func (s *sim) compare(w *World) {
 			if ready := m.ready(t, p); j.NotReady.Contains(p) == ready {
 				s.t.Fatalf("%s %s: ready is %v, the model says %v", t.Name, t.Axis.ID(p), !ready, ready)
 			}
+			if unchecked := m.unchecked(t, p); j.Unchecked.Contains(p) != unchecked {
+				s.t.Fatalf("%s %s: unchecked is %v, the model says %v", t.Name, t.Axis.ID(p), !unchecked, unchecked)
+			} else if part.Contains(p) && early.Unchecked.Contains(p) != unchecked {
+				s.t.Fatalf("%s %s: unchecked within a part is %v, the model says %v", t.Name, t.Axis.ID(p), !unchecked, unchecked)
+			}
 			s.compareInput(m, t, p, j)
 			s.compareVerdict(m, t, p, j)
 		}
@@ -73,7 +78,7 @@ func (s *sim) compare(w *World) {
 // compareInput holds Input against the events, and against what p truly read.
 func (s *sim) compareInput(m *model, t *catalog.Table, p calendar.Partition, j *Judgement) {
 	seg := segmentNaive(s.in.Tables[t.Name].Segments, p)
-	if seg == nil || !seg.Content.Readable() || seg.Content == history.Skipped || t.Immutable {
+	if seg == nil || !(seg.Content.Readable() || seg.Content == history.Failing) || seg.Content == history.Skipped || t.Immutable {
 		return
 	}
 	changed := m.inputChanged(t, p, seg.ReadSeq, false)
@@ -105,7 +110,8 @@ func (s *sim) compareVerdict(m *model, t *catalog.Table, p calendar.Partition, j
 	repeats := false
 	for _, v := range s.in.Tables[t.Name].Verdicts {
 		if v.Contains(p) {
-			repeats = v.Version == s.in.Versions[t.Name] && !m.inputChanged(t, p, v.ReadSeq, true)
+			repeats = v.Version == s.in.Versions[t.Name] && v.CheckVersion == s.in.CheckVersions[t.Name] &&
+				!m.inputChanged(t, p, v.ReadSeq, true) && !m.watchedChanged(t, p, v.CheckSeq, true)
 		}
 	}
 	if j.Repeats.Contains(p) != repeats {
@@ -130,6 +136,7 @@ func (s *sim) run(req Request) (*Plan, *World) {
 			s.t.Fatalf("step %s is empty", step.Table)
 		}
 	}
+	s.recheck(p, w, left)
 	for _, stage := range p.Stages() {
 		waves, err := Chunks(w, stage...)
 		if err != nil {
@@ -151,6 +158,30 @@ func (s *sim) run(req Request) (*Plan, *World) {
 		}
 	}
 	return p, w
+}
+
+// recheck carries out what is to be checked again: some of it fails.
+func (s *sim) recheck(p *Plan, w *World, written map[string]calendar.Set) {
+	s.failed = map[string]calendar.Set{}
+	m := s.model()
+	for _, r := range p.Rechecks {
+		if r.Set.Empty() || r.Why == "" || r.Set.Overlaps(written[r.Table]) {
+			s.t.Fatalf("%s: %v is to be checked again because %q, and %v will be written", r.Table, r.Set.Intervals(), r.Why, written[r.Table].Intervals())
+		}
+		bits, i := rapid.Uint64().Draw(s.t, "fails")&rapid.Uint64().Draw(s.t, "and"), 0
+		for q := range r.Set.Partitions() {
+			if !m.unchecked(m.tables[r.Table], q) {
+				s.t.Fatalf("%s %d is checked again for nothing", r.Table, q)
+			}
+			passed := bits&(1<<i) == 0
+			s.checked(m.tables[r.Table], q, passed)
+			if !passed {
+				s.failed[r.Table] = s.failed[r.Table].Union(calendar.Of(q))
+			}
+			i++
+		}
+		w.Replace(r.Table, s.in.Tables[r.Table], s.in.Seq)
+	}
 }
 
 // inOrder refuses a chunk that reads what is still to be done, in itself or elsewhere.
@@ -192,7 +223,9 @@ func (s *sim) chunk(w *World, p *Plan, c Chunk) {
 		s.remember(m, t, q, read)
 	}
 	for q := range todo.Partitions() {
-		seg := history.Segment{ReadSeq: read, Version: s.in.Versions[t.Name], ReadAt: s.in.Now}
+		seg := history.Segment{
+			ReadSeq: read, Version: s.in.Versions[t.Name], ReadAt: s.in.Now, CheckVersion: s.in.CheckVersions[t.Name], CheckSeq: read,
+		}
 		s.write(t, q, seg, s.compute(m, t, q))
 	}
 	if c.Set.Count()%2 == 0 {
@@ -225,7 +258,7 @@ func TestRunningAPlanLeavesNothingStale(t *testing.T) {
 				// What the first plan called blocked may have come free: a step that could have shaken what it rests on changed nothing.
 				// What is fresh is only there because such a partition could change it.
 				j := w.Judge(step.Table)
-				ready := step.Set.Minus(j.Fresh).Minus(j.NotReady).Minus(blockedIn(p, step.Table))
+				ready := step.Set.Minus(j.Fresh).Minus(j.NotReady).Minus(blockedIn(p, step.Table)).Minus(s.failed[step.Table])
 				if req.Reprocess&All == 0 && !ready.Empty() {
 					t.Fatalf("after the run the plan still has %s %v", step.Table, step.Set.Intervals())
 				}
@@ -263,6 +296,9 @@ func (s *sim) complete(p *Plan) {
 	for _, sk := range p.Skipped {
 		told[sk.Table] = told[sk.Table].Union(sk.Set)
 	}
+	for name, set := range s.failed {
+		told[name] = told[name].Union(set)
+	}
 	named := p.Request.Tables
 	for _, t := range s.tables {
 		if t.Source != nil || (len(named) > 0 && !slices.Contains(named, t.Name)) {
@@ -272,12 +308,19 @@ func (s *sim) complete(p *Plan) {
 		if r := p.Request.Range; r != nil {
 			asked = asked.Within(r.Axis.Convert(r.Interval, t.Axis))
 		}
+		for q := range asked.Partitions() {
+			// What the run itself changed of what the checks read, the next one checks again.
+			if m.unchecked(t, q) && !m.watchedChanged(t, q, p.Seq, true) {
+				s.t.Fatalf("%s %s is not checked after the run", t.Name, t.Axis.ID(q))
+			}
+		}
 		for q := range asked.Minus(told[t.Name]).Partitions() {
 			if m.isFresh(t, q) {
 				continue
 			}
-			// In a plan for everything nothing else may be left. In a part of it a step may have found its inputs gone stale by then.
-			if (len(named) == 0 && p.Request.Range == nil) || m.ready(t, q) {
+			// In a plan for everything nothing else may be left, but for what rests on rows that failed. In a part of it a step may have found
+			// its inputs gone stale by then.
+			if (len(named) == 0 && p.Request.Range == nil && len(s.failed) == 0) || m.ready(t, q) {
 				s.t.Fatalf("%s %s is not fresh after the run, and the plan did not say so", t.Name, t.Axis.ID(q))
 			}
 		}

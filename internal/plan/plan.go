@@ -26,6 +26,8 @@ type Plan struct {
 	Steps   []Step
 	Blocked []Blocked
 	Skipped []Skipped
+	// Rechecks are to be carried out before the steps. What the steps write is in none: publishing checks it.
+	Rechecks []Recheck
 
 	world *World // whose calendars say what the intervals of the JSON form bridge
 }
@@ -48,7 +50,7 @@ type CauseKind string
 // The kinds, in the order in which they are told: the first that holds is the cause.
 const (
 	CauseFailed      CauseKind = "failed"      // the last attempt failed, or left it unclear what stands there
-	CauseQuarantined CauseKind = "quarantined" // the last attempt's rows did not pass
+	CauseQuarantined CauseKind = "quarantined" // the last attempt's rows did not pass, or what stands there fails
 	CauseMissing     CauseKind = "missing"     // nothing stands there
 	CauseMarked      CauseKind = "marked"      // a person asked for it
 	CauseCode        CauseKind = "code"        // other code computed it
@@ -112,6 +114,14 @@ type Fix struct {
 
 // Skipped partitions need work that the request leaves out.
 type Skipped struct {
+	Table string
+	Axis  calendar.Axis
+	Set   calendar.Set
+	Why   string
+}
+
+// A Recheck is rows that stand in a table and are to be checked again, not computed again.
+type Recheck struct {
 	Table string
 	Axis  calendar.Axis
 	Set   calendar.Set

@@ -72,7 +72,7 @@ func TestRule11_ChangeRecordedAfterTheReaderStarted(t *testing.T) {
 }
 
 func quarantined(p calendar.Partition, read history.Seq) history.Verdict {
-	return history.Verdict{Interval: single(p), Outcome: history.Quarantined, ReadSeq: read, Version: "v1", CheckVersion: "c1", Reason: "T.rows = 1"}
+	return history.Verdict{Interval: single(p), Outcome: history.Quarantined, ReadSeq: read, Version: "v1", CheckVersion: "c1", CheckSeq: read, Reason: "T.rows = 1"}
 }
 
 func TestRule15_QuarantinedIsTriedAgainOnlyWhenItsKeyChanges(t *testing.T) {
@@ -455,7 +455,7 @@ func TestRule22_StaleMeansAnotherVersionThanTheHead(t *testing.T) {
 	b := newBuilder()
 	b.source("raw", calendar.Range(0, 4), seg(0, 4, 0, 3))
 	newer, accepted := seg(1, 2, 4, 5), seg(2, 3, 4, 5)
-	newer.Version, accepted.Version, accepted.Accepted = "v9", "", true
+	newer.Version, accepted.Accepted = "v9", true
 	a := b.table(made("a", input("raw", same)), calendar.Range(0, 4), seg(0, 1, 4, 5), newer, accepted, seg(3, 4, 4, 5))
 	b.table(made("b", input("a", same)), calendar.Range(0, 4), seg(0, 4, 6, 7))
 	w := b.world()

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
 )
 
 // ensure judges a set of a table, and first whatever that rests on, as far as it is not known. The set must be expected.
@@ -205,10 +206,20 @@ func (w *World) invalidate(n *node, differ calendar.Set) {
 		}
 	}
 	clear(lost)
+	w.forgetWatched(n, differ)
+}
+
+// forgetWatched forgets what of the tables whose checks read a table rests on a set of it: what was not passed, wherever it is, and what
+// was checked of the same time.
+func (w *World) forgetWatched(n *node, differ calendar.Set) {
+	changed := differ.Intervals()
 	for _, m := range n.watchers {
-		for _, v := range m.history.Verdicts {
-			m.valid = m.valid.Minus(calendar.NewSet(v.Interval))
+		for _, e := range m.watched {
+			if e.read == n {
+				m.valid = cut(m.valid, calendar.NewSet(e.meeting(e.meeting(nil, changed, wide), changed, narrow)...))
+			}
 		}
+		m.valid = cut(m.valid, join(history.Covered(m.history.Verdicts), m.judged.Failing))
 	}
 }
 

@@ -23,6 +23,7 @@ type sim struct {
 	content map[string]map[calendar.Partition]int
 	reads   map[string]map[calendar.Partition]*record
 	named   map[string]calendar.Set // what calendars name, due or not
+	failed  map[string]calendar.Set // what the last run checked again and found failing
 }
 
 var simEpoch = time.Date(2024, 2, 10, 0, 0, 0, 0, time.UTC)
@@ -165,6 +166,10 @@ func (s *sim) options(t *catalog.Table) {
 	if rare("bootstrap") || rare("bootstrap again") {
 		t.Bootstrap = &catalog.BootstrapRule{Partitions: 3, Of: "season"}
 	}
+	if rapid.IntRange(0, 2).Draw(s.t, "checks") == 2 {
+		to := rapid.SampledFrom(s.tables).Draw(s.t, "to").Name
+		t.Checks = []*catalog.Check{{ID: t.Name + ".known", Kind: catalog.CheckRelationship, To: to, Columns: []string{"id"}}}
+	}
 	t.Batch.Size = rapid.SampledFrom([]int{0, 1, 3, 7}).Draw(s.t, "batch")
 	if rare("command") {
 		t.Command = &catalog.Command{Args: []string{"make"}}
@@ -267,7 +272,7 @@ func (s *sim) write(t *catalog.Table, p calendar.Partition, segment history.Segm
 	segment.Interval = calendar.Single(p)
 	segment.ChangedSeq = s.in.Seq
 	was, stood := s.content[t.Name][p]
-	if old != nil && stood && was == value && old.Content.Readable() && segment.Content.Readable() {
+	if old != nil && stood && was == value && (old.Content.Readable() || old.Content == history.Failing) && segment.Content.Readable() {
 		segment.ChangedSeq = old.ChangedSeq // early cutoff
 	} else {
 		s.events[t.Name] = append(s.events[t.Name], event{s.in.Seq, p, false})
@@ -284,6 +289,7 @@ func (s *sim) world() *World {
 	in := s.in
 	in.Expected, in.Periods, in.Tables = maps.Clone(s.in.Expected), maps.Clone(s.in.Periods), maps.Clone(s.in.Tables)
 	in.PeriodChanges, in.Versions = maps.Clone(s.in.PeriodChanges), maps.Clone(s.in.Versions)
+	in.CheckVersions = maps.Clone(s.in.CheckVersions)
 	return NewWorld(in)
 }
 
@@ -329,7 +335,7 @@ func (s *sim) remember(m *model, t *catalog.Table, p calendar.Partition, seq his
 func (s *sim) step() {
 	t := s.tables[rapid.IntRange(0, len(s.tables)-1).Draw(s.t, "what")]
 	p, ok := s.cell(t)
-	switch rapid.SampledFrom([]string{"source", "source", "calendar", "season", "code", "mark", "skip", "verdict", "hold", "doubt", "live", "time", "drop"}).Draw(s.t, "step") {
+	switch rapid.SampledFrom([]string{"source", "source", "calendar", "season", "code", "mark", "skip", "verdict", "hold", "doubt", "check", "check", "fail", "live", "time", "drop"}).Draw(s.t, "step") {
 	case "source":
 		for _, t := range s.tables {
 			if p, ok := s.cell(t); ok && t.Source != nil && rapid.Bool().Draw(s.t, "here") {
@@ -371,7 +377,7 @@ func (s *sim) step() {
 		if ok && t.Source == nil {
 			v := history.Verdict{
 				Interval: calendar.Single(p), Outcome: rapid.SampledFrom([]history.Outcome{history.Failed, history.Quarantined}).Draw(s.t, "outcome"),
-				ReadSeq: s.in.Seq, Version: s.in.Versions[t.Name], CheckVersion: "c1",
+				ReadSeq: s.in.Seq, Version: s.in.Versions[t.Name], CheckVersion: "c1", CheckSeq: s.in.Seq,
 			}
 			s.in.Seq++
 			s.edit(t.Name, func(h *history.Table) { h.Verdicts = history.Overlay(h.Verdicts, []history.Verdict{v}) })
@@ -382,8 +388,20 @@ func (s *sim) step() {
 		}
 	case "doubt":
 		if ok && t.Source == nil {
-			content := rapid.SampledFrom([]history.Content{history.InDoubt, history.Foreign, history.Failing}).Draw(s.t, "content")
+			content := rapid.SampledFrom([]history.Content{history.InDoubt, history.Foreign}).Draw(s.t, "content")
 			s.write(t, p, history.Segment{Content: content, ReadSeq: s.in.Seq, Version: "v1"}, 99)
+		}
+	case "check":
+		if t.Source == nil {
+			s.in.CheckVersions[t.Name] = rapid.SampledFrom([]string{"c1", "c2", "c3"}).Draw(s.t, "checks")
+		}
+	case "fail":
+		if ok && t.Source == nil {
+			s.checked(t, p, false)
+			if rapid.IntRange(0, 3).Draw(s.t, "no verdict") == 3 {
+				s.touch(t, p, func(*history.Segment) {})
+				s.edit(t.Name, func(h *history.Table) { h.Verdicts = history.Without(h.Verdicts, calendar.Of(p)) })
+			}
 		}
 	case "live":
 		if ok {
@@ -417,4 +435,30 @@ func (s *sim) touch(t *catalog.Table, p calendar.Partition, fn func(seg *history
 	fn(&seg)
 	s.in.Seq++
 	s.edit(t.Name, func(h *history.Table) { h.Segments = history.Overlay(h.Segments, []history.Segment{seg}) })
+}
+
+// checked records a recheck of one partition, at the clock as it stands, as a ledger does.
+func (s *sim) checked(t *catalog.Table, p calendar.Partition, passed bool) {
+	old := segmentNaive(s.in.Tables[t.Name].Segments, p)
+	if old == nil || !old.Content.Checkable() {
+		return
+	}
+	at, was := s.in.Seq, *old
+	s.touch(t, p, func(seg *history.Segment) {
+		seg.CheckVersion, seg.CheckSeq, seg.Content = s.in.CheckVersions[t.Name], at, history.Rows
+		if !passed {
+			seg.Content = history.Failing
+		}
+	})
+	s.edit(t.Name, func(h *history.Table) {
+		switch {
+		case !passed:
+			h.Verdicts = history.Overlay(h.Verdicts, []history.Verdict{{
+				Interval: calendar.Single(p), Outcome: history.Quarantined, ReadSeq: was.ReadSeq, Version: was.Version,
+				CheckVersion: s.in.CheckVersions[t.Name], CheckSeq: at,
+			}})
+		case was.Content == history.Failing:
+			h.Verdicts = history.Without(h.Verdicts, calendar.Of(p))
+		}
+	})
 }

@@ -199,7 +199,13 @@ func (w *World) unpublished(n *node, p calendar.Partition, h *hop) {
 	case h.State == StateFailed:
 		h.Reason = "the last attempt failed: " + verdict.Reason
 	case h.State == StateFailing:
-		h.Reason = "published rows fail a check that blocks"
+		h.Reason, h.run = "the rows that stand there fail a check that blocks", false
+		if verdict.Reason != "" {
+			h.Reason += ": " + verdict.Reason
+		}
+		h.fix = rerun(t, p, "--reprocess", "quarantined")
+		h.fix.Text = fmt.Sprintf("mend the data, the code or the check; then %s, or check what stands there again: %s", h.fix.Text,
+			strings.Join(ranged([]string{"headway", "check", t.Name}, t, calendar.Single(p)), " "))
 	default:
 		h.Reason = "never computed"
 	}

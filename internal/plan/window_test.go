@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
 	"pgregory.net/rapid"
 )
 
@@ -70,7 +71,11 @@ func TestRestsOnIsTheClosure(t *testing.T) {
 			table := m.tables[step.Table]
 			for q := range step.Set.Partitions() {
 				want := map[string][]calendar.Partition{}
-				m.restsOn(table.Name, q, planned, want, map[string][]calendar.Partition{})
+				seen := map[string][]calendar.Partition{}
+				m.restsOn(table.Name, q, planned, want, seen)
+				for _, other := range m.watched(table) {
+					m.restsOnAll(other, m.beside(table, q, other), planned, want, seen)
+				}
 				got := w.RestsOn(table.Name, calendar.Of(q), planned)
 				for _, other := range s.tables {
 					if set := calendar.Of(want[other.Name]...); !set.Equal(got[other.Name]) {
@@ -85,16 +90,31 @@ func TestRestsOnIsTheClosure(t *testing.T) {
 func (m *model) restsOn(table string, p calendar.Partition, planned map[string]calendar.Set, out, seen map[string][]calendar.Partition) {
 	t := m.tables[table]
 	for _, in := range t.Inputs {
-		for _, q := range m.members(t, in, p) {
-			switch {
-			case slices.Contains(seen[in.Table], q):
-			case planned[in.Table].Contains(q):
-				seen[in.Table] = append(seen[in.Table], q)
-				out[in.Table] = append(out[in.Table], q)
-			case !m.isFresh(m.tables[in.Table], q):
-				seen[in.Table] = append(seen[in.Table], q)
-				m.restsOn(in.Table, q, planned, out, seen)
-			}
+		m.restsOnAll(in.Table, m.members(t, in, p), planned, out, seen)
+	}
+}
+
+func (m *model) restsOnAll(table string, members []calendar.Partition, planned map[string]calendar.Set, out, seen map[string][]calendar.Partition) {
+	for _, q := range members {
+		switch {
+		case slices.Contains(seen[table], q):
+		case planned[table].Contains(q):
+			seen[table] = append(seen[table], q)
+			out[table] = append(out[table], q)
+		case !m.isFresh(m.tables[table], q):
+			seen[table] = append(seen[table], q)
+			m.restsOn(table, q, planned, out, seen)
 		}
 	}
+}
+
+// beside are the expected partitions of another table that overlap p.
+func (m *model) beside(t *catalog.Table, p calendar.Partition, other string) []calendar.Partition {
+	var out []calendar.Partition
+	for _, q := range list(m.in.Expected[other]) {
+		if overlaps(m.tables[other].Axis, q, t.Axis, p) {
+			out = append(out, q)
+		}
+	}
+	return out
 }
