@@ -136,6 +136,11 @@ func (l *watchedLedger) Observe(ctx context.Context, o ledger.Observation) (out 
 	return out, err
 }
 
+func (l *watchedLedger) Recheck(ctx context.Context, r ledger.Recheck) (out history.Seq, err error) {
+	err = l.do("Recheck", func() error { out, err = l.Ledger.Recheck(ctx, r); return err })
+	return out, err
+}
+
 func (l *watchedLedger) Acquire(ctx context.Context, req ledger.LeaseRequest) (out *ledger.Lease, err error) {
 	err = l.do("Acquire", func() error { out, err = l.Ledger.Acquire(ctx, req); return err })
 	return out, err

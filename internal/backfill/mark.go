@@ -112,6 +112,9 @@ type MarkRequest struct {
 	Kind     ledger.MarkKind
 	Observed bool // fresh: only what stands in the relation, with its rows and fingerprints
 	Reason   string
+
+	// code: only the code that made it is vouched for, not what checks would say.
+	code bool
 }
 
 // Marked is what Mark did.
@@ -121,15 +124,24 @@ type Marked struct {
 	Rows    int64
 }
 
-// Mark changes what the ledger holds of partitions. Freshness by a person's word is of today's code and of the inputs as they are now.
+// Mark changes what the ledger holds of partitions. Freshness by a person's word is of the code and the checks that are judged by today, and of
+// the inputs as they are now: the next version of either is another question.
 func (c *Coordinator) Mark(ctx context.Context, req MarkRequest) (*Marked, error) {
 	t := c.Tables[req.Table]
 	if t.IsSource() {
 		return nil, &InputError{What: req.Table + " is a source: it cannot be marked", Next: "sources are observed: `headway observe " + req.Table + "`"}
 	}
+	known, err := c.Ledger.Snapshot(ctx, []string{t.Key})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
 	out := &Marked{Marked: req.Set}
 	mark := ledger.Mark{
-		Kind: req.Kind, Table: t.Key, Axis: t.Axis, Set: req.Set, Version: t.Version.Version, Actor: c.Actor(), Reason: req.Reason, At: c.Now(),
+		Kind: req.Kind, Table: t.Key, Axis: t.Axis, Set: req.Set, Version: headToJudgeBy(t.Version.Version, known.Table(t.Key)), Actor: c.Actor(),
+		Reason: req.Reason, At: c.Now(),
+	}
+	if req.Kind == ledger.MarkFresh && !req.code {
+		mark.CheckVersion = t.CheckVersion
 	}
 	if req.Observed {
 		if err := c.observed(ctx, t, &mark, out); err != nil {
@@ -232,7 +244,7 @@ func (c *Coordinator) Accept(ctx context.Context, sight *Sight, table string, se
 	if err := sight.View.With(ctx, func(w *plan.World) error {
 		j := w.Judge(table)
 		// Rows that also lack a newer input are stale for more than their code: to call them fresh would hide that.
-		old = j.Code.Intersect(set).Minus(calendar.UnionAll(j.Input, j.Lookback, j.Marked))
+		old = j.Code.Intersect(set).Minus(calendar.UnionAll(j.Input, j.Lookback, j.Marked, j.Unreadable()))
 		return nil
 	}); err != nil {
 		return old, fmt.Errorf("judge %s: %w", table, err)
@@ -240,6 +252,6 @@ func (c *Coordinator) Accept(ctx context.Context, sight *Sight, table string, se
 	if old.Empty() {
 		return old, nil
 	}
-	_, err := c.Mark(ctx, MarkRequest{Table: table, Set: old, Kind: ledger.MarkFresh, Reason: reason})
+	_, err := c.Mark(ctx, MarkRequest{Table: table, Set: old, Kind: ledger.MarkFresh, Reason: reason, code: true})
 	return old, err
 }

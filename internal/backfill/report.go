@@ -41,6 +41,7 @@ type TableReport struct {
 	Skipped     int           `json:"skipped"`
 	Blocked     int           `json:"blocked"`
 	Stopped     int           `json:"stopped"`
+	Checked     int           `json:"checked"` // rows that stood there and were checked again
 	LeftTo      []LeftTo      `json:"left_to"`
 	Checks      []CheckReport `json:"checks"`
 	Reason      *string       `json:"reason"`
@@ -133,7 +134,7 @@ func (r *runner) tableReport(s run.Summary) TableReport {
 	t := TableReport{
 		Table: s.Table, Published: s.Published.Count(), Unchanged: s.Unchanged.Count(), Quarantined: s.Quarantined.Count(),
 		Failed: s.Failed.Count(), Skipped: s.Skipped.Count(), Blocked: s.Blocked.Count(), Stopped: s.Stopped.Count(),
-		LeftTo: []LeftTo{}, Checks: r.metrics.reports(r.Tables[s.Table].Table), Open: []OpenReport{},
+		Checked: r.checked[s.Table], LeftTo: []LeftTo{}, Checks: r.metrics.reports(r.Tables[s.Table].Table), Open: []OpenReport{},
 	}
 	if s.Reason != "" {
 		t.Reason = &s.Reason
@@ -159,6 +160,9 @@ func (r *runner) staleAfter(ctx context.Context) []StaleAfter {
 	var names []string
 	for _, s := range r.plan.Steps {
 		names = append(names, s.Table)
+	}
+	for _, c := range r.plan.Rechecks {
+		names = append(names, c.Table)
 	}
 	names = Closure(names, r.Graph.Downstream)
 	err := r.sight.View.With(ctx, func(w *plan.World) error {
@@ -216,19 +220,26 @@ func newMetrics() *metrics {
 	return &metrics{before: map[string]map[string]values{}, after: map[string]map[string]values{}}
 }
 
-// readBefore reads the stored values of what the plan will write.
+// readBefore reads the stored values of what the plan will write or check again.
 func (m *metrics) readBefore(ctx context.Context, c *Coordinator, p *plan.Plan) error {
+	sets := map[string]calendar.Set{}
 	for _, s := range p.Steps {
-		t := c.Tables[s.Table]
+		sets[s.Table] = sets[s.Table].Union(s.Set)
+	}
+	for _, r := range p.Rechecks {
+		sets[r.Table] = sets[r.Table].Union(r.Set)
+	}
+	for name, set := range sets {
+		t := c.Tables[name]
 		if len(t.Checks) == 0 {
 			continue
 		}
-		stored, err := c.Ledger.Metrics(ctx, t.Key, s.Set)
+		stored, err := c.Ledger.Metrics(ctx, t.Key, set)
 		if err != nil {
-			return fmt.Errorf("read the metrics of %s: %w", s.Table, err)
+			return fmt.Errorf("read the metrics of %s: %w", name, err)
 		}
 		for _, v := range stored {
-			put(m.before, s.Table, v)
+			put(m.before, name, v)
 		}
 	}
 	return nil

@@ -49,13 +49,15 @@ type runner struct {
 	lease   *ledger.Lease
 	machine *run.Run
 	metrics *metrics
-	told    time.Time // when the progress was stored last
+	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
+	checked map[string]int          // by table: how many partitions were checked again
+	told    time.Time               // when the progress was stored last
 }
 
 // Run carries out a plan and reports what became of it. The report is given also when the run did not succeed; the error is for what kept
 // it from being carried out at all.
 func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts RunOptions) (*Report, error) {
-	r := &runner{Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics()}
+	r := &runner{Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics(), noted: map[string]calendar.Set{}, checked: map[string]int{}}
 	if err := r.refuseOlderCode(ctx); err != nil {
 		return nil, err
 	}
@@ -158,7 +160,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 			return fmt.Errorf("prepare the run: %w", err)
 		}
 		r.machine = machine
-		return errors.Join(r.noteBlocked(ctx), machine.Apply(run.Event{Kind: run.RunStarted}))
+		return errors.Join(r.noteBlocked(ctx), r.recheck(ctx), machine.Apply(run.Event{Kind: run.RunStarted}))
 	}
 	if err := r.claimWarehouses(ctx); err != nil {
 		return err
@@ -191,6 +193,9 @@ func (r *runner) work(ctx context.Context) error {
 		return fmt.Errorf("prepare the run: %w", err)
 	}
 	if err := r.noteBlocked(ctx); err != nil {
+		return err
+	}
+	if err := r.recheck(ctx); err != nil {
 		return err
 	}
 	w := r.worker()
@@ -255,7 +260,7 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 			if set.Empty() {
 				return nil
 			}
-			return r.machine.Apply(run.Event{Kind: run.Noted, Table: b.Table, Result: &run.Result{Blocked: set, Cause: cause, Reason: reason}})
+			return r.note(b.Table, run.Result{Blocked: set, Cause: cause, Reason: reason})
 		}
 		if err := errors.Join(
 			note(b.Set.Minus(b.Held), "", blockedReason(b)),
@@ -269,7 +274,7 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 		return err
 	}
 	for _, event := range refused {
-		if err := r.machine.Apply(event); err != nil {
+		if err := r.note(event.Table, *event.Result); err != nil {
 			return fmt.Errorf("note what is refused: %w", err)
 		}
 	}

@@ -36,6 +36,13 @@ type checkFailure struct {
 	Example   string  `json:"example"`
 }
 
+// A recordedAnswer counts the partitions whose state the check decided.
+type recordedAnswer struct {
+	Checked int `json:"checked"`
+	Failing int `json:"failing"`
+	Cleared int `json:"cleared"`
+}
+
 // maxFailures is how many failed partitions of a check are named.
 const maxFailures = 10
 
@@ -58,19 +65,21 @@ func (cmd *checkCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	verdicts, err := c.CheckPublished(inv.ctx, cmd.Table, sets[cmd.Table])
+	found, err := c.Recheck(inv.ctx, sight, cmd.Table, sets[cmd.Table])
 	if err != nil {
 		return err
 	}
-	list, blocked := checkAnswers(c, cmd.Table, verdicts)
+	list, blocked := checkAnswers(c, cmd.Table, found.Verdicts)
 	if inv.json() {
 		err = inv.answer(struct {
-			Schema string         `json:"schema"`
-			Table  string         `json:"table"`
-			Checks []*checkAnswer `json:"checks"`
-		}{"headway.check/v1", cmd.Table, notNil(list)})
+			Schema   string         `json:"schema"`
+			Table    string         `json:"table"`
+			Checks   []*checkAnswer `json:"checks"`
+			Recorded recordedAnswer `json:"recorded"`
+		}{"headway.check/v1", cmd.Table, notNil(list), recordedAnswer{found.Checked.Count(), found.Failing.Count(), found.Cleared.Count()}})
 	} else {
 		inv.printCheckAnswers(cmd.Table, list)
+		inv.printRecorded(c, cmd.Table, found)
 	}
 	if err == nil && blocked {
 		return &exitError{Code: exitRefused}
@@ -126,6 +135,21 @@ func (inv *invocation) printCheckAnswers(table string, list []*checkAnswer) {
 			inv.print("%s: and %d more", one.ID, more)
 		}
 	}
+}
+
+// printRecorded tells what the state now holds of what was checked.
+func (inv *invocation) printRecorded(c *backfill.Coordinator, table string, found *backfill.Rechecked) {
+	if c.Tables[table].IsSource() || found.Checked.Empty() {
+		return
+	}
+	line := "recorded: " + count(found.Checked.Count(), "partition") + " checked"
+	if n := found.Failing.Count(); n > 0 {
+		line += fmt.Sprintf(", %s failing, and not readable until that is mended (%s)", thousands(n), c.Format(table, found.Failing))
+	}
+	if n := found.Cleared.Count(); n > 0 {
+		line += fmt.Sprintf(", %s no longer failing (%s)", thousands(n), c.Format(table, found.Cleared))
+	}
+	inv.print("%s", line)
 }
 
 type markCmd struct {

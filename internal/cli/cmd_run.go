@@ -142,11 +142,11 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 		}
 		return nil
 	}
-	rows := [][]string{{"TABLE", "PUBLISHED", "UNCHANGED", "FRESH", "QUARANTINED", "FAILED", "BLOCKED", "STOPPED"}}
+	rows := [][]string{{"TABLE", "PUBLISHED", "UNCHANGED", "FRESH", "QUARANTINED", "FAILED", "BLOCKED", "STOPPED", "CHECKED AGAIN"}}
 	for _, t := range r.Tables {
 		rows = append(rows, []string{
 			t.Table, thousands(t.Published), thousands(t.Unchanged), thousands(t.Skipped), thousands(t.Quarantined), thousands(t.Failed),
-			thousands(t.Blocked), thousands(t.Stopped),
+			thousands(t.Blocked), thousands(t.Stopped), thousands(t.Checked),
 		})
 	}
 	inv.table(dropZeroColumns(rows, 2))
@@ -164,6 +164,13 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	}
 	if r.Skipped > 0 {
 		line += fmt.Sprintf(", %s found fresh", thousands(r.Skipped))
+	}
+	checked := 0
+	for _, t := range r.Tables {
+		checked += t.Checked
+	}
+	if checked > 0 {
+		line += fmt.Sprintf(", %s checked again", thousands(checked))
 	}
 	inv.print("%s", line)
 	return nil

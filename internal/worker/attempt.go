@@ -19,6 +19,7 @@ import (
 // An outcome is what became of the partitions of one attempt.
 type outcome struct {
 	published, unchanged, quarantined calendar.Set
+	failing                           calendar.Set // of what is quarantined: rows that a check refuses
 	verdicts                          []warehouse.Verdict
 	reasons                           map[calendar.Partition]string
 }
@@ -131,13 +132,17 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 		if err != nil {
 			return out, fmt.Errorf("check %s: %w", t.Name, err)
 		}
-		out.verdicts = judgedOnly(verdicts, checks, calendar.Of(filled...))
+		out.verdicts = OfRows(t, verdicts, calendar.Of(filled...))
 	}
-	for _, v := range out.verdicts {
-		if !v.Passed && !v.Warn && out.reasons[v.Partition] == "" {
-			out.reasons[v.Partition] = fmt.Sprintf("%s: %s", v.Check, v.Example)
+	refused := Refusals(out.verdicts)
+	var failing []calendar.Partition
+	for p, reason := range refused {
+		if out.reasons[p] == "" {
+			out.reasons[p] = reason
+			failing = append(failing, p)
 		}
 	}
+	out.failing = calendar.Of(failing...)
 	bad := make([]calendar.Partition, 0, len(out.reasons))
 	for p := range out.reasons {
 		bad = append(bad, p)
@@ -171,12 +176,23 @@ func (o *outcome) hear(report *executor.Report, set calendar.Set) map[calendar.P
 	return empty
 }
 
-// judgedOnly leaves out what checks of rows say of partitions that have none: there is nothing to judge. Checks that count rows or ask a
-// query of their own speak of every partition.
-func judgedOnly(verdicts []warehouse.Verdict, checks []warehouse.Check, filled calendar.Set) []warehouse.Verdict {
+// Refusals are the reasons for which partitions do not pass: of each the first verdict of a check that blocks.
+func Refusals(verdicts []warehouse.Verdict) map[calendar.Partition]string {
+	out := map[calendar.Partition]string{}
+	for _, v := range verdicts {
+		if !v.Passed && !v.Warn && out[v.Partition] == "" {
+			out[v.Partition] = fmt.Sprintf("%s: %s", v.Check, v.Example)
+		}
+	}
+	return out
+}
+
+// OfRows leaves out what checks of rows say of partitions that have none: there is nothing to judge. Checks that count rows or ask a query
+// of their own speak of every partition.
+func OfRows(t *Table, verdicts []warehouse.Verdict, filled calendar.Set) []warehouse.Verdict {
 	counts := map[string]bool{}
-	for _, c := range checks {
-		counts[c.ID] = c.Kind == string(catalog.CheckRows) || c.Kind == string(catalog.CheckSQL)
+	for _, c := range t.Checks {
+		counts[c.ID] = c.Kind == catalog.CheckRows || c.Kind == catalog.CheckSQL
 	}
 	kept := verdicts[:0:0]
 	for _, v := range verdicts {
@@ -299,7 +315,7 @@ func unchanged(set calendar.Set, replaced, inserted []warehouse.Content, known [
 func (w *Worker) intent(t *Table, a *ledger.Attempt, j judged, contents []warehouse.Content, out outcome) ledger.Intent {
 	in := ledger.Intent{
 		Attempt: a.ID, Run: a.Run, Table: t.Key, Token: a.Token, ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: t.CheckVersion,
-		Shortfall: j.short, Quarantine: out.quarantined, Reasons: out.reasons, Metrics: metrics(out.verdicts), ReadAt: j.at,
+		Shortfall: j.short, Quarantine: out.quarantined.Minus(out.published), Failing: out.failing.Intersect(out.published), Reasons: out.reasons, Metrics: Metrics(out.verdicts), ReadAt: j.at,
 	}
 	var present []calendar.Partition
 	for _, c := range contents {
@@ -320,7 +336,8 @@ func (w *Worker) intent(t *Table, a *ledger.Attempt, j judged, contents []wareho
 	return in
 }
 
-func metrics(verdicts []warehouse.Verdict) []ledger.Metric {
+// Metrics are verdicts as the ledger keeps them.
+func Metrics(verdicts []warehouse.Verdict) []ledger.Metric {
 	out := make([]ledger.Metric, 0, len(verdicts))
 	for _, v := range verdicts {
 		out = append(out, ledger.Metric{Check: v.Check, Partition: v.Partition, Value: v.Value, Weight: v.Weight, Passed: v.Passed})
@@ -332,7 +349,7 @@ func metrics(verdicts []warehouse.Verdict) []ledger.Metric {
 func (w *Worker) quarantine(ctx context.Context, t *Table, a *ledger.Attempt, out outcome) error {
 	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
 		Attempt: a.ID, Token: a.Token, Outcome: history.Quarantined, CheckVersion: t.CheckVersion,
-		Metrics: metrics(out.verdicts), Reasons: out.reasons, Reason: "failed its checks", At: w.Now(),
+		Metrics: Metrics(out.verdicts), Reasons: out.reasons, Reason: "failed its checks", At: w.Now(),
 	})
 	if err != nil {
 		return fmt.Errorf("record the quarantine of %s: %w", t.Name, err)

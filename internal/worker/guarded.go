@@ -27,14 +27,18 @@ func (w *Worker) guarded(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	if err != nil {
 		return outcome{}, err
 	}
-	if out.published.Empty() {
+	// What the command itself calls failed, or does not name, or left without rows that it must have, stays in doubt.
+	left := out
+	left.published = out.published.Union(out.failing)
+	if left.published.Empty() {
 		return out, w.quarantine(ctx, t, a, out)
 	}
-	if err := w.Ledger.Intend(ctx, w.intent(t, a, j, standing, out)); err != nil {
+	if err := w.Ledger.Intend(ctx, w.intent(t, a, j, standing, left)); err != nil {
 		return outcome{}, fmt.Errorf("state what was written to %s: %w", t.Name, err)
 	}
-	out.unchanged = unchanged(out.published, standing, standing, known)
-	return out, w.record(ctx, t, a, out)
+	left.unchanged = unchanged(left.published, standing, standing, known)
+	out.unchanged = left.unchanged.Intersect(out.published)
+	return out, w.record(ctx, t, a, left)
 }
 
 // judgeStanding is judgeStage over the published relation.
