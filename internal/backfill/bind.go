@@ -52,7 +52,7 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 	}
 	relation := c.relation(t)
 	bound := &worker.Table{Table: t, Key: c.key(t, wh, relation), Warehouse: wh}
-	bound.Target = warehouse.Target{Table: bound.Key, Relation: relation, Column: t.Column, Axis: t.Axis, Digits: t.Digits}
+	bound.Target = warehouse.Target{Table: bound.Key, Relation: relation, Column: t.Column, Axis: t.Axis, Digits: t.Digits, Columns: declaredColumns(t)}
 	bound.CheckVersion = t.CheckVersion()
 	for _, check := range t.Checks {
 		parsed, err := query.ParseCheck(t, check)

@@ -206,6 +206,10 @@ func (w *watchedWarehouse) Claim(ctx context.Context, id string) (floors map[str
 	return floors, err
 }
 
+func (w *watchedWarehouse) Prepare(ctx context.Context, shape warehouse.Shape) error {
+	return w.do("Prepare", func() error { return w.Warehouse.Prepare(ctx, shape) })
+}
+
 func (w *watchedWarehouse) Raise(ctx context.Context, table string, set calendar.Set, token history.Token) error {
 	return w.do("Raise", func() error { return w.Warehouse.Raise(ctx, table, set, token) })
 }

@@ -165,7 +165,6 @@ func anyHistory(t *testing.T, rt *rapid.T) {
 func newWorldSite(t testing.TB, w *world) *site {
 	s := newSite(folder(t))
 	s.write(t, w.files())
-	s.execute(t, "create table running (day date, kept double)")
 	return s
 }
 

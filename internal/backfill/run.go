@@ -52,6 +52,8 @@ type runner struct {
 	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
 	checked map[string]int          // by table: how many partitions were checked again
 	told    time.Time               // when the progress was stored last
+
+	preparations preparations
 }
 
 // Run carries out a plan and reports what became of it. The report is given also when the run did not succeed; the error is for what kept
@@ -330,6 +332,7 @@ func (r *runner) worker() *worker.Worker {
 		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
+		Prepare: r.prepare,
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {

@@ -2,8 +2,10 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -57,19 +59,25 @@ func appendErrors(all catalog.Errors, err error) catalog.Errors {
 	return append(all, catalog.Error{Msg: err.Error()})
 }
 
-// BindAll binds every query in its warehouse without running it: errors of names and types, and reads that are not declared. Tables whose
-// inputs were never made cannot be bound; that is told as a warning.
+// BindAll binds every query in its warehouse without running it: errors of names and types, and reads that are not declared. What was
+// never made is taken to have the columns that its own query gives, or that are declared. Tables that read what a command makes, and that
+// is not there, cannot be bound; that is told as a warning. Nothing is made.
 func (c *Coordinator) BindAll(ctx context.Context, sight *Sight) ([]Problem, error) {
 	if err := CheckTemplates(c.Project); err != nil {
 		return nil, err
 	}
 	var out []Problem
+	known := map[string]warehouse.Shape{}
 	for _, component := range c.Graph.Order() {
+		found, err := c.knowLoop(ctx, sight, component, known)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, found...); len(found) > 0 {
+			continue // its queries cannot be bound
+		}
 		for _, t := range component.Tables {
-			if t.SQL == nil {
-				continue
-			}
-			found, err := c.bindQuery(ctx, sight, t)
+			found, err := c.bindQuery(ctx, sight, t, known)
 			if err != nil {
 				return nil, err
 			}
@@ -79,7 +87,35 @@ func (c *Coordinator) BindAll(ctx context.Context, sight *Sight) ([]Problem, err
 	return out, nil
 }
 
-func (c *Coordinator) bindQuery(ctx context.Context, sight *Sight, t *catalog.Table) ([]Problem, error) {
+// knowLoop finds out the shapes of tables that read one another and were never made.
+func (c *Coordinator) knowLoop(ctx context.Context, sight *Sight, component catalog.Component, known map[string]warehouse.Shape) ([]Problem, error) {
+	if !component.Loop {
+		return nil, nil
+	}
+	first := c.Tables[component.Tables[0].Name]
+	shapes, err := c.shapesOf(ctx, sight, first, component)
+	if refused := new(RefusedError); errors.As(err, &refused) {
+		if missing := c.unmade(ctx, first.Table, component, known); missing != "" {
+			return []Problem{{first.Name, c.notBefore(first.Table, missing), true}}, nil
+		}
+		return []Problem{{first.Name, catalog.Error{Msg: refused.What, Next: refused.Next}, false}}, nil
+	}
+	for _, shape := range shapes {
+		known[c.Keys[shape.Target.Table]] = shape
+	}
+	return nil, err
+}
+
+// notBefore warns that a query cannot be tried yet.
+func (c *Coordinator) notBefore(t *catalog.Table, missing string) catalog.Error {
+	return c.Project.At(t.Pos, fmt.Sprintf("the query cannot be bound before %s was made", missing), "run it once, then validate again; or declare `columns:` for "+missing)
+}
+
+func (c *Coordinator) bindQuery(ctx context.Context, sight *Sight, t *catalog.Table, known map[string]warehouse.Shape) ([]Problem, error) {
+	bound := c.Tables[t.Name]
+	if t.SQL == nil {
+		return nil, c.know(ctx, bound, declaredColumns(t), known)
+	}
 	set := calendar.Of(0)
 	if t.Partitioned() {
 		first, ok := sight.Expected[t.Name].First()
@@ -92,13 +128,13 @@ func (c *Coordinator) bindQuery(ctx context.Context, sight *Sight, t *catalog.Ta
 	if err != nil {
 		return nil, err
 	}
-	binding, err := c.Tables[t.Name].Warehouse.Bind(ctx, text)
+	binding, err := bound.Warehouse.Bind(ctx, text, shapesBelow(t, known)...)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if missing := c.unmade(ctx, t); missing != "" {
-			return []Problem{{t.Name, c.Project.At(t.Pos, fmt.Sprintf("the query cannot be bound before %s was made", missing), "run it once, then validate again"), true}}, nil
+		if missing := c.unmade(ctx, t, catalog.Component{}, known); missing != "" {
+			return []Problem{{t.Name, c.notBefore(t, missing), true}}, nil
 		}
 		at, line := query.Place(t.SQL.File, err)
 		return []Problem{{t.Name, catalog.Error{
@@ -112,7 +148,23 @@ func (c *Coordinator) bindQuery(ctx context.Context, sight *Sight, t *catalog.Ta
 			Next: "select it",
 		}, false})
 	}
-	return append(out, c.undeclared(t, binding.Reads)...), nil
+	columns := binding.Columns
+	if declared := declaredColumns(t); len(declared) > 0 {
+		columns = declared
+	}
+	return append(out, c.undeclared(t, binding.Reads)...), c.know(ctx, bound, columns, known)
+}
+
+// know notes the columns that a table's relation will have which was never made.
+func (c *Coordinator) know(ctx context.Context, t *worker.Table, columns []warehouse.Column, known map[string]warehouse.Shape) error {
+	if _, ok := known[t.Name]; ok || t.IsSource() || len(columns) == 0 {
+		return nil
+	}
+	there, err := c.stands(ctx, t)
+	if err == nil && !there {
+		known[t.Name] = warehouse.Shape{Target: t.Target, Columns: columns}
+	}
+	return err
 }
 
 // undeclared warns of tables of the project that a query reads and does not declare.
@@ -144,11 +196,14 @@ func relationOf(t *worker.Table) string {
 	return strings.TrimPrefix(strings.ToLower(t.Target.Relation), "main.")
 }
 
-// unmade names an input whose relation does not exist yet.
-func (c *Coordinator) unmade(ctx context.Context, t *catalog.Table) string {
+// unmade names an input, not in the loop, whose relation does not exist yet and whose shape is not known.
+func (c *Coordinator) unmade(ctx context.Context, t *catalog.Table, loop catalog.Component, known map[string]warehouse.Shape) string {
 	for _, in := range t.Inputs {
-		up := c.Tables[in.Table]
-		if _, err := up.Warehouse.Bind(ctx, "select * from "+up.Warehouse.Relation(up.Target.Relation)); err != nil {
+		inLoop := slices.ContainsFunc(loop.Tables, func(own *catalog.Table) bool { return own.Name == in.Table })
+		if _, ok := known[in.Table]; ok || inLoop {
+			continue
+		}
+		if there, err := c.stands(ctx, c.Tables[in.Table]); err == nil && !there {
 			return in.Table
 		}
 	}

@@ -106,6 +106,7 @@ type Table struct {
 	SQL      *SQL     // set for tables made by a query
 	Command  *Command // set for tables made by a command (also through a producer)
 	Inputs   []*Input
+	Columns  []Column // those of its rows, where they are declared; else what its query or command gives
 
 	Write        WriteMode
 	Batch        Batch
@@ -129,6 +130,12 @@ func (t *Table) IsSource() bool { return t.Source != nil }
 
 // Partitioned reports whether the table has more than the one partition of an unpartitioned table.
 func (t *Table) Partitioned() bool { return t.Axis.Grain != calendar.None }
+
+// A Column is a declared column of a table's rows and its type, as the warehouse writes it.
+type Column struct {
+	Name, Type string
+	Pos        Pos
+}
 
 // A Source is where a table that Headway only reads comes from.
 type Source struct {

@@ -251,6 +251,7 @@ func sampleProject() *Project {
 					Env: []EnvVar{{Name: "KEY", Value: "${KEY}"}},
 				},
 				Write: Direct, Empty: AllowEmpty, Immutable: true, OnCodeChange: Forward, Lookback: 3, Tags: []string{"nightly"}, Schedule: "0 4 * * *",
+				Columns: []Column{{Name: "game_date", Type: "date"}, {Name: "team_id", Type: "integer"}, {Name: "ratings", Type: "decimal(9, 2)[]"}},
 			}),
 			&monthly,
 			daily("ml_feature_store", Table{

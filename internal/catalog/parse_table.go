@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -91,6 +92,7 @@ var ownFields = []field[draft]{
 
 var tableObject = object[draft]{name: "table", fields: slices.Concat(ownFields, sharedFields, madeFields, commandFields, []field[draft]{
 	{"inputs", func(l *loader, n node, d *draft) { l.inputs(n, d) }},
+	{"columns", func(l *loader, n node, d *draft) { d.columns(l, n) }},
 	{"sql", func(l *loader, n node, d *draft) { d.sql(l, n) }},
 	{"immutable", func(l *loader, n node, d *draft) { d.t.Immutable, _ = l.boolean(n) }},
 	{"schedule", func(l *loader, n node, d *draft) { l.schedule(n, &d.t.Schedule) }},
@@ -160,6 +162,29 @@ func (d *draft) relation(l *loader, n node) {
 		return
 	}
 	d.t.Relation = s
+}
+
+// columnType is a type as warehouses write it: a word, with what stands in parentheses or brackets behind it.
+var columnType = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*( [A-Za-z]+)*( ?[(\[<][A-Za-z0-9_ ,"'()\[\]<>]*)?$`)
+
+// columns reads the declared columns of a table's rows.
+func (d *draft) columns(l *loader, n node) {
+	entries, ok := l.entries(n)
+	if ok && len(entries) == 0 {
+		l.wrong(n, "is empty", "name each column of the table's rows with its type, or leave it away")
+	}
+	for _, e := range entries {
+		typ, ok := l.text(e.value)
+		switch {
+		case !ok:
+		case !columnType.MatchString(typ):
+			l.wrong(e.value, fmt.Sprintf("is %q, which is no type", typ), "write the type as the warehouse does, like "+e.key+": varchar")
+		case slices.ContainsFunc(d.t.Columns, func(c Column) bool { return strings.EqualFold(c.Name, e.key) }):
+			l.fail(e.at, fmt.Sprintf("%s has %q twice: warehouses do not tell upper case from lower", n.what, e.key), "keep one of them")
+		default:
+			d.t.Columns = append(d.t.Columns, Column{Name: e.key, Type: typ, Pos: e.at})
+		}
+	}
 }
 
 // tables reads all tables and sources, in the order of the files.

@@ -22,6 +22,7 @@ func (l *loader) settle() {
 			l.settleMaker(d)
 		}
 		l.settleWhole(d)
+		l.settleColumns(d)
 		l.settleRelation(d, relations)
 	}
 	axes := map[string]*draft{}
@@ -102,6 +103,16 @@ func (l *loader) settleWhole(d *draft) {
 	if e, has := d.said.first("bootstrap", "lookback", "due"); has {
 		l.fail(e.at, fmt.Sprintf("%s has partition: none, so %s means nothing", d.what, e.key), "leave it away")
 	}
+}
+
+// settleColumns refuses declared columns that do not tell of the column by which the table is partitioned.
+func (l *loader) settleColumns(d *draft) {
+	t := d.t
+	if len(t.Columns) == 0 || t.Column == "" || slices.ContainsFunc(t.Columns, func(c Column) bool { return strings.EqualFold(c.Name, t.Column) }) {
+		return
+	}
+	l.fail(d.said["columns"].at, fmt.Sprintf("%s.columns does not name %q, by which the table is partitioned", d.what, t.Column),
+		fmt.Sprintf("add it: columns: {%s: date, ...}", t.Column))
 }
 
 // settleRelation finds two tables in one place: leases are kept by the place, so one would not see the other's writers.

@@ -30,7 +30,8 @@ func (d *digest) sum() string {
 }
 
 // CodeVersion is the version of what computes a table: 32 hexadecimal digits. It covers the query (comments and white space apart) or the
-// command with its variables as written, what is read through which windows, and how the table is cut into partitions. It does not cover
+// command with its variables as written, what is read through which windows, how the table is cut into partitions, and its declared columns.
+// It does not cover
 // checks, the dates of periods, thresholds of inputs, nor anything about when and how fast. It is "" for sources.
 //
 // files gives the content hash of each file of CodeFiles; those of a query have been read and are not asked for.
@@ -63,6 +64,14 @@ func (t *Table) CodeVersion(files map[string]string) string {
 	}
 	slices.Sort(inputs)
 	d.add(append([]string{"inputs"}, inputs...)...)
+	if len(t.Columns) > 0 {
+		columns := make([]string, len(t.Columns))
+		for i, c := range t.Columns {
+			columns[i] = strings.ToLower(c.Name + " " + c.Type)
+		}
+		slices.Sort(columns) // their order is nothing that readers see
+		d.add(append([]string{"columns"}, columns...)...)
+	}
 	return d.sum()
 }
 

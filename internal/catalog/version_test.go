@@ -48,6 +48,12 @@ func TestCodeVersion(t *testing.T) {
 		f(x)
 		return x.CodeVersion(files)
 	}
+	bare := versioned
+	versioned := func() *Table {
+		x := bare()
+		x.Columns = []Column{{Name: "d", Type: "date"}, {Name: "a", Type: "integer"}}
+		return x
+	}
 	query, command := versioned().CodeVersion(files), commanded().CodeVersion(files)
 	for name, f := range map[string]func(x *Table){
 		"comments":     func(x *Table) { x.SQL.Text = "/* all */ select  a\nfrom {{ table \"s\" }}" },
@@ -57,6 +63,8 @@ func TestCodeVersion(t *testing.T) {
 		"window twice": func(x *Table) { x.Inputs[1].Windows = append(x.Inputs[1].Windows, x.Inputs[1].Windows[0]) },
 		"threshold":    func(x *Table) { x.Inputs[0].Complete, x.Inputs[0].Min, x.Inputs[0].Restates = 0.5, 3, true },
 		"checks":       func(x *Table) { x.Checks = []*Check{{ID: "t.a.unique"}} },
+		"column order": func(x *Table) { slices.Reverse(x.Columns) },
+		"type case":    func(x *Table) { x.Columns[0].Type = "DATE" },
 		"speed":        func(x *Table) { x.Batch, x.Retries, x.Timeout = Batch{3, 4}, 2, 1 },
 		"place":        func(x *Table) { x.Warehouse, x.Relation, x.Pos = "w", "a.t", Pos{"f", 1, 1} },
 	} {
@@ -74,6 +82,9 @@ func TestCodeVersion(t *testing.T) {
 		"zone":    func(x *Table) { x.Axis.Zone = "" },
 		"grain":   func(x *Table) { x.Axis.Grain = calendar.Month },
 		"column":  func(x *Table) { x.Column = "e" },
+		"type":    func(x *Table) { x.Columns[1].Type = "bigint" },
+		"renamed": func(x *Table) { x.Columns[1].Name = "b" },
+		"columns": func(x *Table) { x.Columns = nil },
 		"period":  func(x *Table) { x.Inputs[0].Windows[0] = Window{Kind: Since, Within: "season"} },
 		"command": func(x *Table) { *x = *commanded() },
 	} {

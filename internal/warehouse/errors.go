@@ -127,3 +127,17 @@ func (e *QueryError) Error() string { return fmt.Sprintf("%s: %v", e.What, e.Err
 
 // Unwrap gives the warehouse's own error.
 func (e *QueryError) Unwrap() error { return e.Err }
+
+// A ShapeError says that it cannot be told which columns a relation will have that is not there yet.
+type ShapeError struct {
+	Table, Relation string
+	What            string // what could not be told, and why
+	Err             error  // the warehouse's own error, nil where there is none
+}
+
+func (e *ShapeError) Error() string {
+	return fmt.Sprintf("the columns of %s, which is not there yet, cannot be told: %s", e.Relation, e.What)
+}
+
+// Unwrap gives the warehouse's own error.
+func (e *ShapeError) Unwrap() error { return e.Err }

@@ -72,8 +72,18 @@ type Warehouse interface {
 	// Dates runs a calendar's query: its first column, as partitions of the axis.
 	Dates(ctx context.Context, query string, axis calendar.Axis) (calendar.Set, error)
 
-	// Bind prepares a query without running it and says which columns it gives and which relations it reads.
-	Bind(ctx context.Context, query string) (*Binding, error)
+	// Bind prepares a query without running it and says which columns it gives and which relations it reads. Relations of the shapes are
+	// taken to be there, empty and with these columns; nothing is made.
+	Bind(ctx context.Context, query string, shapes ...Shape) (*Binding, error)
+
+	// Shapes finds out which columns relations will have that are not there yet, from the queries that make them, which may read one another
+	// and themselves. It answers for drafts whose relation is missing, or lacks a column that the draft gives, in their order; the others
+	// are as they stand. Drafts should come after those they read. Nothing is made. *ShapeError where it cannot be told.
+	Shapes(ctx context.Context, drafts []Draft) ([]Shape, error)
+
+	// Prepare makes the relation of a shape where it is missing, empty, and adds to it, nullable, the columns that it lacks. It is a no-op
+	// where nothing is missing. No partition's rows change.
+	Prepare(ctx context.Context, shape Shape) error
 
 	// Relation is how a relation is written in a query, quoted: for {{table "x"}}. Literal is how a value of the axis is written:
 	// for {{start}}. Cells is a query that gives a row for each partition: for {{partitions}}.
@@ -105,6 +115,20 @@ type Target struct {
 	Column   string // the partition column; "" for an unpartitioned table
 	Axis     calendar.Axis
 	Digits   int // significant digits of floating-point values in fingerprints
+	// Columns are those that are declared: what the relation is made with, and what rows must have. None: what the rows have.
+	Columns []Column
+}
+
+// A Draft is a relation that may be missing, and what makes it.
+type Draft struct {
+	Target Target
+	Query  string // rendered for any partition; not looked at where the target's columns are declared
+}
+
+// A Shape is the columns that a relation has or will have.
+type Shape struct {
+	Target  Target
+	Columns []Column
 }
 
 // A StageRequest computes a stage.

@@ -44,6 +44,8 @@ type Worker struct {
 	Seen func(table string, verdicts []warehouse.Verdict, published calendar.Set)
 	// Code gives the version of a table's code as it is on disk now: a run pins its code (rule 21).
 	Code func(ctx context.Context, table string) (string, error)
+	// Prepare is asked before each attempt on a table whether it can be computed at all, and why not: it makes what must be there first.
+	Prepare func(ctx context.Context, table string) (why string, err error)
 	// Relations are the quoted relations of all tables by name.
 	Relations map[string]string
 	// Expected are the tables' expected partitions by name.
@@ -85,6 +87,11 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 	result := passive(j)
 	if j.set.Empty() {
 		return result
+	}
+	if why, err := w.Prepare(ctx, t.Name); err != nil {
+		return add(result, failure(ctx, j.set, err))
+	} else if why != "" {
+		return add(result, run.Result{Blocked: j.set, Reason: why})
 	}
 	var out outcome
 	err = w.Backoff.Retry(ctx, 1+t.Retries, permanent, func(ctx context.Context, number int) error {

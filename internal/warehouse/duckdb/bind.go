@@ -18,36 +18,54 @@ import (
 )
 
 // Bind prepares a query and reads from its plan, before optimisation, which tables it scans.
-func (w *Warehouse) Bind(ctx context.Context, query string) (*warehouse.Binding, error) {
-	out := &warehouse.Binding{}
+func (w *Warehouse) Bind(ctx context.Context, query string, shapes ...warehouse.Shape) (*warehouse.Binding, error) {
+	var out *warehouse.Binding
 	err := w.use(ctx, "bind the query", func(c *conn) error {
-		inner := "SELECT * FROM (\n" + trim(query) + "\n)"
 		var err error
-		if out.Columns, err = c.describe(ctx, inner); err != nil {
-			return ofQuery(err, 1)
-		}
-		if _, err := c.exec(ctx, "PRAGMA disable_optimizer"); err != nil {
+		if len(shapes) == 0 {
+			out, err = c.bind(ctx, query)
 			return err
 		}
-		defer c.exec(context.WithoutCancel(ctx), "PRAGMA enable_optimizer") //nolint:errcheck // it cannot fail on a connection that works
-		var plan string
-		if err := c.rows(ctx, "EXPLAIN (FORMAT json) "+inner, func(r *sql.Rows) error {
-			var key string
-			return r.Scan(&key, &plan)
-		}); err != nil {
-			return ofQuery(err, 1)
-		}
-		sources, err := c.sourceNames(ctx)
-		if err != nil {
+		return c.pretending(ctx, func(p *pretence) error {
+			for _, shape := range shapes {
+				if err := p.put(ctx, parseRelation(shape.Target.Relation), shape.Columns); err != nil {
+					return err
+				}
+			}
+			out, err = c.bind(ctx, p.rewrite(query))
 			return err
-		}
-		out.Reads, err = reads(plan, sources)
-		return err
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+func (c *conn) bind(ctx context.Context, query string) (*warehouse.Binding, error) {
+	out := &warehouse.Binding{}
+	inner := "SELECT * FROM (\n" + trim(query) + "\n)"
+	var err error
+	if out.Columns, err = c.describe(ctx, inner); err != nil {
+		return nil, ofQuery(err, 1)
+	}
+	if _, err := c.exec(ctx, "PRAGMA disable_optimizer"); err != nil {
+		return nil, err
+	}
+	defer c.exec(context.WithoutCancel(ctx), "PRAGMA enable_optimizer") //nolint:errcheck // it cannot fail on a connection that works
+	var plan string
+	if err := c.rows(ctx, "EXPLAIN (FORMAT json) "+inner, func(r *sql.Rows) error {
+		var key string
+		return r.Scan(&key, &plan)
+	}); err != nil {
+		return nil, ofQuery(err, 1)
+	}
+	sources, err := c.sourceNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.Reads, err = reads(plan, sources)
+	return out, err
 }
 
 // A node is a part of a plan as EXPLAIN (FORMAT json) writes it.

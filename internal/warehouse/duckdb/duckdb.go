@@ -61,10 +61,12 @@ type Warehouse struct {
 
 	uses       *semaphore.Weighted // every method holds one; Lend and Close hold all
 	publishing chan struct{}       // one place: who holds it may write fences, markers and tables
+	pretends   chan struct{}       // one place: who holds it may make relations in memory that hide those of the file
 
 	copied func() // tests: called when files were read, before they are looked at again
 
 	nulls sync.Map // the hash of a null, by column name; a constant of the engine
+	types sync.Map // types as DESCRIBE writes them, by how people do
 
 	mu      sync.Mutex
 	sources map[string]chan struct{} // one place each: who holds it may copy the source
@@ -100,7 +102,8 @@ func Open(_ context.Context, path string, opts Options) (*Warehouse, error) {
 	}
 	return &Warehouse{
 		path: file, location: location, catalog: catalogName(file), opts: opts,
-		uses: semaphore.NewWeighted(maxUses), publishing: make(chan struct{}, 1), sources: map[string]chan struct{}{},
+		uses: semaphore.NewWeighted(maxUses), publishing: make(chan struct{}, 1), pretends: make(chan struct{}, 1),
+		sources: map[string]chan struct{}{},
 	}, nil
 }
 

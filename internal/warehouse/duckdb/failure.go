@@ -56,9 +56,11 @@ func isContract(err error) bool {
 		locked   *warehouse.LockedError
 		query    *warehouse.QueryError
 		data     *warehouse.DataError
+		shape    *warehouse.ShapeError
 	)
 	return errors.As(err, &foreign) || errors.As(err, &fenced) || errors.As(err, &outside) || errors.As(err, &mismatch) ||
-		errors.As(err, &schema) || errors.As(err, &source) || errors.As(err, &locked) || errors.As(err, &query) || errors.As(err, &data) || errors.Is(err, ErrClosed)
+		errors.As(err, &schema) || errors.As(err, &source) || errors.As(err, &locked) || errors.As(err, &query) || errors.As(err, &data) ||
+		errors.As(err, &shape) || errors.Is(err, ErrClosed)
 }
 
 func kind(err error) duck.ErrorType {

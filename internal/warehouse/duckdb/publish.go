@@ -167,12 +167,13 @@ func (c *conn) fit(ctx context.Context, p warehouse.Publication, out *warehouse.
 		return nil, err
 	}
 	staged, standing := p.Stage.Columns, there.columns
-	if view, err := c.isView(ctx, at); err != nil {
+	if declared, err := c.declared(ctx, p.Target); err != nil {
 		return nil, err
-	} else if view {
-		return nil, &warehouse.SchemaError{
-			Relation: p.Target.Relation, Column: "*", Found: "rows", Wanted: "a view", Next: "drop the view, or name another relation",
-		}
+	} else if len(declared) > 0 {
+		staged = declared // which the staged rows have been held against
+	}
+	if err := c.noView(ctx, at, p.Target.Relation); err != nil {
+		return nil, err
 	}
 	if len(staged) == 0 || len(standing) == 0 {
 		if len(staged) > 0 {
@@ -197,17 +198,66 @@ func (c *conn) fit(ctx context.Context, p warehouse.Publication, out *warehouse.
 			}
 		}
 	}
-	for _, col := range staged {
+	added, err := c.addColumns(ctx, at, standing, staged)
+	for _, col := range added {
+		out.Added = append(out.Added, col.Name)
+	}
+	return append(standing, added...), err
+}
+
+// noView refuses a view where a table is to be written to.
+func (c *conn) noView(ctx context.Context, at relation, called string) error {
+	view, err := c.isView(ctx, at)
+	if err == nil && view {
+		err = &warehouse.SchemaError{Relation: called, Column: "*", Found: "rows", Wanted: "a view", Next: "drop the view, or name another relation"}
+	}
+	return err
+}
+
+// addColumns adds the wanted columns that do not stand, and says which they were.
+func (c *conn) addColumns(ctx context.Context, at relation, standing, wanted []warehouse.Column) ([]warehouse.Column, error) {
+	var added []warehouse.Column
+	for _, col := range wanted {
 		if _, ok := findColumn(standing, col.Name); ok {
 			continue
 		}
 		if _, err := c.exec(ctx, "ALTER TABLE "+at.in(c.w.catalog)+" ADD COLUMN "+name(col.Name)+" "+col.Type); err != nil {
 			return nil, err
 		}
-		out.Added = append(out.Added, col.Name)
-		standing = append(standing, warehouse.Column{Name: col.Name, Type: col.Type, Nullable: true})
+		added = append(added, warehouse.Column{Name: col.Name, Type: col.Type, Nullable: true})
 	}
-	return standing, nil
+	return added, nil
+}
+
+// asDeclared refuses columns that are not those that are declared.
+func (c *conn) asDeclared(ctx context.Context, t warehouse.Target, found []warehouse.Column) error {
+	declared, err := c.declared(ctx, t)
+	if err != nil || len(declared) == 0 {
+		return err
+	}
+	for _, col := range declared {
+		got, ok := findColumn(found, col.Name)
+		switch {
+		case !ok:
+			return &warehouse.SchemaError{
+				Relation: t.Relation, Column: col.Name, Found: "no such column", Wanted: col.Type + ", as declared",
+				Next: "select it, or take it out of `columns`",
+			}
+		case !fits(got.Type, col.Type):
+			return &warehouse.SchemaError{
+				Relation: t.Relation, Column: col.Name, Found: got.Type, Wanted: col.Type + ", as declared",
+				Next: fmt.Sprintf("cast it (cast(... as %s)), or correct `columns`", col.Type),
+			}
+		}
+	}
+	for _, col := range found {
+		if _, ok := findColumn(declared, col.Name); !ok {
+			return &warehouse.SchemaError{
+				Relation: t.Relation, Column: col.Name, Found: col.Type, Wanted: "no such column, as declared", Next: "declare it in `columns`, or do not select it",
+			}
+		}
+	}
+	return nil
 }
 
 func (c *conn) create(ctx context.Context, at relation, columns []warehouse.Column) error {

@@ -86,6 +86,9 @@ func (c *conn) look(ctx context.Context, at string, target warehouse.Target, set
 	if err != nil {
 		return nil, err
 	}
+	if err := c.asDeclared(ctx, target, columns); err != nil {
+		return nil, err
+	}
 	contents, nulls, err := c.fingerprints(ctx, reading{at, cut, columns, target.Digits, calendar.All()})
 	if err != nil {
 		return nil, err
@@ -183,6 +186,13 @@ func (w *Warehouse) OpenStage(ctx context.Context, target warehouse.Target, set 
 		if _, err := c.exec(ctx, "DROP TABLE IF EXISTS "+at.in(w.catalog)); err != nil {
 			return err
 		}
+		declared, err := c.declared(ctx, target)
+		if err != nil {
+			return err
+		}
+		if len(declared) > 0 {
+			return c.create(ctx, at, declared)
+		}
 		standing, err := c.find(ctx, parseRelation(target.Relation))
 		if err != nil || len(standing.columns) == 0 {
 			return err
@@ -231,6 +241,16 @@ func (w *Warehouse) SealStage(ctx context.Context, target warehouse.Target, set 
 // emptyStage stands for a stage that a command never made: it has the target's columns, or the partition column alone, so that checks
 // can read it.
 func (c *conn) emptyStage(ctx context.Context, at relation, target warehouse.Target, set calendar.Set, attempt string) (*warehouse.Stage, error) {
+	declared, err := c.declared(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	if len(declared) > 0 {
+		if _, err := c.exec(ctx, "DROP TABLE IF EXISTS "+at.in(c.w.catalog)); err != nil {
+			return nil, err
+		}
+		return &warehouse.Stage{Relation: at.in(c.w.catalog), Attempt: attempt, Set: set, Columns: declared}, c.create(ctx, at, declared)
+	}
 	standing, err := c.find(ctx, parseRelation(target.Relation))
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"source", sourceCases},
 		{"axis", axisCases},
 		{"query", queryCases},
+		{"shape", shapeCases},
 		{"crash", crashCases},
 		{"together", togetherCases},
 		{"model", modelCases},
