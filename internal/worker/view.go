@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,7 @@ func (v *View) With(ctx context.Context, fn func(w *plan.World) error) error {
 	defer v.mu.Unlock()
 	// While one reads, others come to wait. The first of them reads for all that wait by then: its reading is younger than their questions.
 	if v.served < number {
+		runtime.Gosched() // those that were answered by the same commit come to ask as well
 		asked := v.asked.Load()
 		if err := v.refresh(ctx); err != nil {
 			return err

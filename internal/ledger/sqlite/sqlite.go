@@ -1,9 +1,8 @@
 // Package sqlite is the ledger in a SQLite file.
 //
-// All writes go through one goroutine, which puts those that wait together into one transaction: each in a savepoint of its own, one
-// commit for all. A commit costs a write to the disk (synchronous=FULL: leases and records survive a power cut), so ten waiting
-// operations cost little more than one. Reads have connections of their own and see the last commit. Other processes take turns through
-// the file's lock.
+// All writes go through one goroutine, which puts those that wait together into one transaction. A commit costs a write to the disk
+// (synchronous=FULL: leases and records survive a power cut), so ten waiting operations cost little more than one. Reads have connections
+// of their own and see the last commit. Other processes take turns through the file's lock.
 package sqlite
 
 import (
@@ -128,7 +127,8 @@ func (l *Ledger) Close() error {
 	return l.closed
 }
 
-// write runs fn as one transaction: what it gives back is durable when it returned nil. fn must not keep what it was given.
+// write runs fn as one transaction: what it gives back is durable when it returned nil. fn must not keep what it was given. It
+// may run twice, the first time for nothing (writer.commit).
 func (l *Ledger) write(ctx context.Context, fn func(t *tx) error) error {
 	if l.writer == nil {
 		return fmt.Errorf("the state %s was opened to be read only", l.path)

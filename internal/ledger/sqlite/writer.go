@@ -124,8 +124,8 @@ func (w *writer) loop() {
 }
 
 // gather takes what else waits, and what comes soon. Callers that were just answered often ask again at once, and a commit for half of them
-// costs as much as one for all: so it waits until there are as many as of late, but less long than the commit would take. A caller that
-// is alone never waits.
+// costs as much as one for all: so it waits until there are as many as of late, but no longer than two commits take, which is what somebody
+// waits who comes too late. A caller that is alone never waits.
 func (w *writer) gather(first *job) []*job {
 	group := []*job{first}
 	var late <-chan time.Time
@@ -143,7 +143,7 @@ func (w *writer) gather(first *job) []*job {
 			return group
 		}
 		if late == nil {
-			w.timer.Reset(min(w.cost/2, maxLate))
+			w.timer.Reset(min(2*w.cost, maxLate))
 			late = w.timer.C
 		}
 		select {
