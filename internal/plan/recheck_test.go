@@ -109,6 +109,12 @@ func TestRule15_AWatchedTableAsksForItsPartitionsOnly(t *testing.T) {
 		h.Moves = []history.Move{{Interval: single(5), Seq: 30, Gained: true}}
 	})
 	wantSet(t, "what came or went", w.Judge("a").Unchecked, calendar.Of(2, 5, 8))
+	b.in.Tables["a"].Verdicts = nil // as after a person's mark
+	b.in.Tables["known"] = &history.Table{Segments: []history.Segment{seg(0, 10, 0, 3)}, Known: calendar.Range(0, 10)}
+	w = b.world()
+	wantSet(t, "nothing has changed", w.Judge("a").Unchecked, calendar.Set{})
+	b.change(w, "known", func(h *history.Table) { h.Segments = []history.Segment{seg(0, 1, 0, 9), seg(1, 10, 0, 3)} })
+	wantSet(t, "without a verdict", w.Judge("a").Unchecked, calendar.Of(0, 8))
 }
 
 func TestRule15_FailingBlocksAndIsNotTriedAgainUntilItsKeyChanges(t *testing.T) {
