@@ -123,8 +123,10 @@ func (r *runner) recheck(ctx context.Context) error {
 		default:
 			r.metrics.seen(p.Table, one.Verdicts, calendar.Set{})
 			r.checked[p.Table] = one.Checked.Count()
-			if first, some := one.Failing.First(); some {
-				result.Quarantined = one.Failing
+			// What a step is for is told by its chunk: what fails may yet be computed again.
+			left := one.Failing.Minus(r.planned(p.Table))
+			if first, some := left.First(); some {
+				result.Quarantined = left
 				result.Reason = fmt.Sprintf("%s %s: %s", p.Table, r.ID(p.Table, first), one.Reasons[first])
 			}
 		}
@@ -133,6 +135,17 @@ func (r *runner) recheck(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// planned are the partitions of a table that steps are for.
+func (r *runner) planned(table string) calendar.Set {
+	var out calendar.Set
+	for _, s := range r.plan.Steps {
+		if s.Table == table {
+			out = out.Union(s.Set)
+		}
+	}
+	return out
 }
 
 // note tells the machine of partitions that no chunk is for, and of none twice.

@@ -313,3 +313,22 @@ func TestRule15_AskedToComputeAllTheSame(t *testing.T) {
 	s.edit(t, "headway.yaml", "max: 300}", "max: 100000}")
 	s.idle(t, 0)
 }
+
+// TestRule15_WhatAStepFindsFreshIsChecked: a step that may change what is unchecked, and then finds it fresh, leaves it checked all the same.
+func TestRule15_WhatAStepFindsFreshIsChecked(t *testing.T) {
+	s := madeProof(t)
+	s.edit(t, "sql/daily.sql", "count(*) as n", "count(*) + 0 as n") // computes the same rows
+	s.edit(t, "headway.yaml", "not_null: {column: mean, min: 1.0}", "range: {column: mean, min: 0, max: 200}")
+	report := s.mustRun(t, 5)
+	rolling := of(t, report, "rolling")
+	failing := s.contents(t, "rolling")[history.Failing]
+	if rolling.Checked != len(proofDays()) || rolling.Published > 0 || failing.Empty() || rolling.Blocked != failing.Count() || rolling.Quarantined > 0 {
+		t.Errorf("%d failing, %+v", failing.Count(), rolling)
+	}
+	if rolling.Reason == nil || !strings.Contains(*rolling.Reason, "rolling.mean.range") {
+		t.Errorf("the check is not named: %s", describe(report))
+	}
+	if left := s.judged(t, "rolling").Unchecked; !left.Empty() {
+		t.Errorf("nobody has checked %v", left.Intervals())
+	}
+}

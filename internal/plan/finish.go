@@ -129,12 +129,22 @@ func (d *draft) finish() *Plan {
 			}
 			p.Skipped = append(p.Skipped, t.skipped...)
 			if set := meet(n.judged.Unchecked, t.asked); !set.Empty() {
-				p.recheck(d.w, n, cut(cut(set, t.written), n.judged.InFlight))
+				p.recheck(d.w, n, cut(cut(set, d.surely(n)), n.judged.InFlight))
 			}
 		}
 	}
 	p.ID = p.identify()
 	return p
+}
+
+// surely is what the steps write of a table whatever becomes of its inputs. What is only there because an input may change may be found fresh
+// when its turn comes, and is not checked by anybody then.
+func (d *draft) surely(n *node) calendar.Set {
+	t := &d.tables[n.id]
+	if d.kind.has(All) {
+		return meet(t.written, join(d.work(&n.judged), t.named))
+	}
+	return meet(t.written, d.work(&n.judged))
 }
 
 // recheck adds what of a table is to be checked again, and why.

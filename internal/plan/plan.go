@@ -26,7 +26,7 @@ type Plan struct {
 	Steps   []Step
 	Blocked []Blocked
 	Skipped []Skipped
-	// Rechecks are to be carried out before the steps. What the steps write is in none: publishing checks it.
+	// Rechecks are to be carried out before the steps. What the steps are sure to write is in none: publishing checks it.
 	Rechecks []Recheck
 
 	world *World // whose calendars say what the intervals of the JSON form bridge

@@ -87,6 +87,14 @@ func TestRule15_WhatIsPublishedIsNotCheckedAgain(t *testing.T) {
 	p := mustMake(t, b.world(), Request{})
 	wantSet(t, "step", stepOf(p, "a"), calendar.Of(4))
 	wantSet(t, "to be checked", recheckOf(p, "a"), calendar.Range(0, 10).Minus(calendar.Of(4, 7)))
+	// What a step may find fresh when its turn comes is not sure to be published.
+	b.in.Tables["a"].InFlight = calendar.Set{}
+	b.tables[3].Checks, b.in.CheckVersions["b"] = knownTo("known"), "c2"
+	p = mustMake(t, b.world(), Request{})
+	wantSet(t, "step of b", stepOf(p, "b"), calendar.Of(4))
+	wantSet(t, "to be checked of b", recheckOf(p, "b"), calendar.Range(0, 10))
+	all := mustMake(t, b.world(), Request{Tables: []string{"b"}, Reprocess: All, Explicit: true})
+	wantSet(t, "what is named is computed", recheckOf(all, "b"), calendar.Of(4)) // blocked: its input is stale
 }
 
 func TestRule15_AWatchedTableAsksForItsPartitionsOnly(t *testing.T) {

@@ -234,6 +234,9 @@ func blockedWhy(world *plan.World, t *Table, j *plan.Judgement, p calendar.Parti
 	switch {
 	case j.Held.Contains(p):
 		return run.CauseConflict, fmt.Sprintf("%s %s is held", t.Name, t.Axis.ID(p))
+	case j.Failing.Contains(p) && !j.NotReady.Contains(p):
+		chain := world.Why(t.Name, p)
+		return "", fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), chain.Links[0].Reason)
 	case j.Quarantined.Contains(p) && !j.NotReady.Contains(p):
 		return "", fmt.Sprintf("%s %s is quarantined and nothing that it rests on has changed since", t.Name, t.Axis.ID(p))
 	}
