@@ -81,7 +81,13 @@ func (w *idle) Publish(_ context.Context, p warehouse.Publication) (*warehouse.P
 func (w *idle) Discard(context.Context, *warehouse.Stage) error { return nil }
 func (w *idle) Sweep(context.Context, map[string]bool) error    { return nil }
 func (w *idle) Close() error                                    { return nil }
-func (w *idle) Bind(context.Context, string) (*warehouse.Binding, error) {
+func (w *idle) Shapes(context.Context, []warehouse.Draft) ([]warehouse.Shape, error) {
+	return nil, nil
+}
+
+func (w *idle) Prepare(context.Context, warehouse.Shape) error { return nil }
+
+func (w *idle) Bind(context.Context, string, ...warehouse.Shape) (*warehouse.Binding, error) {
 	return &warehouse.Binding{}, nil
 }
 
