@@ -79,6 +79,7 @@ type seen struct {
 	stages    int
 	beforePub func(p warehouse.Publication) // called before each publish
 	afterPub  func(p warehouse.Publication)
+	settled   func() // called after each Settle
 }
 
 func newSeen() *seen {
@@ -159,6 +160,9 @@ func (l *watchedLedger) Release(ctx context.Context, lease ledger.LeaseID, claim
 
 func (l *watchedLedger) Settle(ctx context.Context, lease ledger.LeaseID, table string, set calendar.Set, found []ledger.Commit) (seq history.Seq, err error) {
 	err = l.do("Settle", func() error { seq, err = l.Ledger.Settle(ctx, lease, table, set, found); return err })
+	if err == nil && l.seen.settled != nil {
+		l.seen.settled()
+	}
 	return seq, err
 }
 
