@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -15,6 +16,8 @@ var leaseCases = []testCase{
 		req.Writes = append(req.Writes, ledger.Claim{Table: "main/u", Axis: day, Set: days(0, 9)})
 		req.Writes[0].Set = days(0, 6)
 		before := f.head()
+		f.refused(req)
+		slices.Reverse(req.Writes) // whichever of them is in the way
 		f.refused(req)
 		same(f, "clock after a refusal", f.head(), before)
 		other := f.request(0, 9)
