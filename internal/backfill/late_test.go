@@ -2,10 +2,12 @@ package backfill_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/warehouse"
@@ -60,4 +62,66 @@ func TestI2_AWriterWakesAfterItsRangeWasSettled(t *testing.T) {
 	s.settle(t)
 	s.wantOnce(t)
 	s.look(t).same(t, madeProof(t).look(t))
+}
+
+// publishAs records that a version of a table's code has published one partition.
+func publishAs(t *testing.T, c *backfill.Coordinator, table, version string, p calendar.Partition) {
+	t.Helper()
+	ctx, to := t.Context(), c.Tables[table]
+	set := calendar.Of(p)
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.Ledger.Acquire(ctx, ledger.LeaseRequest{
+		ID: "l-newer", Run: "r-newer", Class: ledger.ClassBackfill, Holder: c.Holder, TTL: time.Hour, Settles: true,
+		Writes: []ledger.Claim{{Table: to.Key, Axis: to.Axis, Set: set}},
+	})
+	must(err)
+	head, err := c.Ledger.Head(ctx)
+	must(err)
+	a, err := c.Ledger.StartAttempt(ctx, ledger.AttemptRequest{
+		ID: "a-newer", Lease: "l-newer", Run: "r-newer", Table: to.Key, Set: set, Version: version, Code: ledger.VersionRecord{Version: version},
+		ReadSeq: head, At: c.Now(),
+	})
+	must(err)
+	must(c.Ledger.Intend(ctx, ledger.Intent{
+		Attempt: a.ID, Run: a.Run, Table: a.Table, Token: a.Token, ReadSeq: a.ReadSeq, Version: a.Version,
+		Publish: []ledger.Content{{Partition: p, Rows: 1, Fingerprint: "newer"}},
+	}))
+	_, err = c.Ledger.Record(ctx, ledger.Commit{Attempt: a.ID, Published: set, At: c.Now()})
+	must(err)
+	must(c.Ledger.Release(ctx, "l-newer", nil))
+}
+
+// TestRule22_OlderCodeIsRefusedWhenItIsGranted: newer code has published after the run was let in, and before it got its lease.
+func TestRule22_OlderCodeIsRefusedWhenItIsGranted(t *testing.T) {
+	s := madeProof(t)
+	before := s.look(t)
+	published := s.seen.publishes()
+	s.with(t, func(c *backfill.Coordinator) {
+		_, err := c.Mark(t.Context(), backfill.MarkRequest{Table: "season", Set: calendar.Of(march(3)), Kind: ledger.MarkStale, Reason: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sight, err := c.Look(t.Context(), backfill.LookOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.Plan(t.Context(), sight, plan.Request{Tables: []string{"season"}})
+		if err != nil || p.Partitions() != 1 {
+			t.Fatalf("%d partitions planned: %v", p.Partitions(), err)
+		}
+		r, err := c.Run(t.Context(), sight, p, backfill.RunOptions{
+			Class: ledger.ClassBackfill, OnStart: func(ledger.RunID, int) { publishAs(t, c, "season", "newer", march(3)) },
+		})
+		if _, refused := errors.AsType[*backfill.RefusedError](err); !refused || r.Exit != 3 {
+			t.Errorf("older code: %v: %s", err, describe(r))
+		}
+	})
+	if n := s.seen.publishes() - published; n > 0 {
+		t.Errorf("%d partitions were published by older code", n)
+	}
+	diff(t, "rows of season", s.look(t).rows["season"], before.rows["season"])
 }

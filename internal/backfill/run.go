@@ -182,6 +182,10 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	if err := r.fence(held, claims); err != nil {
 		return err
 	}
+	// Newer code may have published since the run was let in, or been found by settling what it left.
+	if err := r.refuseOlderCode(held); err != nil {
+		return err
+	}
 	return r.work(held)
 }
 
