@@ -125,3 +125,31 @@ func TestRule22_OlderCodeIsRefusedWhenItIsGranted(t *testing.T) {
 	}
 	diff(t, "rows of season", s.look(t).rows["season"], before.rows["season"])
 }
+
+// TestRule11_TheClockIsReadBeforeTheInputs: a source changes after an attempt has read it and before it publishes. What it publishes is stale.
+func TestRule11_TheClockIsReadBeforeTheInputs(t *testing.T) {
+	s := newProof(t, folder(t))
+	s.with(t, func(c *backfill.Coordinator) {
+		orders := c.Tables["orders"]
+		s.seen.beforePub = func(warehouse.Publication) {
+			s.seen.beforePub = nil
+			_, err := c.Ledger.Observe(t.Context(), ledger.Observation{At: s.now(), Sources: []ledger.Seen{{
+				Table: orders.Key, Axis: orders.Axis, Looked: calendar.Of(march(5)),
+				Contents: []ledger.Content{{Partition: march(5), Rows: 1, Fingerprint: "other"}},
+			}}})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		r, err := again(t, t.Context(), c, plan.Request{Tables: []string{"daily"}})
+		if err != nil || r.Exit != 0 {
+			t.Fatalf("%v: %s", err, describe(r))
+		}
+		for _, one := range r.StaleAfter {
+			if one.Table == "daily" && one.Partitions == 1 {
+				return
+			}
+		}
+		t.Errorf("what was read before the change is called fresh: stale after the run %+v", r.StaleAfter)
+	})
+}
