@@ -9,6 +9,8 @@ import (
 	"github.com/headway-data/headway/internal/ledger"
 )
 
+var classes = []ledger.Class{ledger.ClassBackfill, ledger.ClassScheduled, ledger.ClassFix}
+
 var leaseCases = []testCase{
 	{"AllClaimsOrNone", func(f *fixture) {
 		f.acquire(f.request(5, 8))
@@ -72,6 +74,18 @@ var leaseCases = []testCase{
 		again := f.request(3, 7)
 		again.Run = req.Run
 		f.refused(again)
+	}},
+	{"NoClassTakesALiveLease", func(f *fixture) {
+		for i, has := range classes {
+			held := f.request(calendar.Partition(10*i), calendar.Partition(10*i+5))
+			held.Class = has
+			f.acquire(held)
+			for _, wants := range classes {
+				req := f.request(calendar.Partition(10*i+4), calendar.Partition(10*i+6))
+				req.Class = wants
+				same(f, "conflicts", len(f.refused(req)), 1)
+			}
+		}
 	}},
 	{"AcquireIsIdempotent", func(f *fixture) {
 		req := f.request(0, 5)
