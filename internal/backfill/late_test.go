@@ -3,6 +3,7 @@ package backfill_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,40 +29,61 @@ func again(t *testing.T, ctx context.Context, c *backfill.Coordinator, req plan.
 }
 
 // TestI2_AWriterWakesAfterItsRangeWasSettled: it hung right before it published, longer than its lease. Another run has fenced, looked and
-// settled by then, and computed nothing yet. What was settled as never committed must never be.
+// settled by then, and computed nothing yet. What was settled as never committed must never be, also of a date that the calendar has lost.
 func TestI2_AWriterWakesAfterItsRangeWasSettled(t *testing.T) {
-	s := newProof(t, folder(t))
-	daily := plan.Request{Tables: []string{"daily"}}
-	s.with(t, func(c *backfill.Coordinator) {
-		taken := 0
-		s.seen.beforePub = func(warehouse.Publication) {
-			s.seen.beforePub = nil
-			s.ticks.Add(int64(time.Hour))
-			other, stop := context.WithCancel(t.Context())
-			defer stop()
-			s.seen.settled = func() {
-				taken++
-				stop()
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("its date is lost %t", lost), func(t *testing.T) {
+			s := newProof(t, folder(t))
+			late, other := plan.Request{Tables: []string{"daily"}}, plan.Request{Tables: []string{"daily"}}
+			lose := func(*site) {}
+			if lost {
+				day := calendar.Axis{Grain: calendar.Day, Zone: "UTC"}
+				late.Range = &plan.Range{Axis: day, Interval: calendar.Single(march(12))}
+				lose = func(s *site) { s.edit(t, "days.csv", "2024-03-12\n", "") }
 			}
-			if r, err := again(t, other, c, daily); r == nil || r.Published > 0 || other.Err() == nil {
-				t.Errorf("the other run: %v: %s", err, describe(r))
+			s.with(t, func(c *backfill.Coordinator) { s.wakeLate(t, c, late, other, lose) })
+			if n := s.seen.publishes(); n > 0 {
+				t.Errorf("%d partitions were published by a writer that had lost them", n)
 			}
-			s.seen.settled = nil
-		}
-		r, err := again(t, t.Context(), c, daily)
-		if err != nil || r.Exit != 4 || r.Published > 0 {
-			t.Errorf("the late writer: %v: %s", err, describe(r))
-		}
-		if taken != 1 {
-			t.Errorf("the other run has settled %d times, want once", taken)
-		}
-	})
-	if n := s.seen.publishes(); n > 0 {
-		t.Errorf("%d partitions were published by a writer that had lost them", n)
+			s.settle(t)
+			s.wantOnce(t)
+			undisturbed := newProof(t, folder(t))
+			lose(undisturbed)
+			undisturbed.settle(t)
+			got, want := s.look(t), undisturbed.look(t)
+			for _, table := range proofTables { // of the sources a date is lost as well, which only one of the sites has seen
+				diff(t, "rows of "+table, got.rows[table], want.rows[table])
+				diff(t, "the ledger's word on "+table, got.ledger[table], want.ledger[table])
+			}
+		})
 	}
-	s.settle(t)
-	s.wantOnce(t)
-	s.look(t).same(t, madeProof(t).look(t))
+}
+
+// wakeLate runs one request, which hangs before its first publish until its lease is over and another run has settled what it left.
+func (s *site) wakeLate(t *testing.T, c *backfill.Coordinator, late, other plan.Request, meanwhile func(*site)) {
+	settled := 0
+	s.seen.beforePub = func(warehouse.Publication) {
+		s.seen.beforePub = nil
+		s.ticks.Add(int64(time.Hour))
+		meanwhile(s)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		s.seen.settled = func() {
+			settled++
+			stop()
+		}
+		if r, err := again(t, ctx, c, other); r == nil || r.Published > 0 || ctx.Err() == nil {
+			t.Errorf("the other run: %v: %s", err, describe(r))
+		}
+		s.seen.settled = nil
+	}
+	r, err := again(t, t.Context(), c, late)
+	if err != nil || r.Exit != 4 || r.Published > 0 {
+		t.Errorf("the late writer: %v: %s", err, describe(r))
+	}
+	if settled != 1 {
+		t.Errorf("the other run has settled %d times, want once", settled)
+	}
 }
 
 // publishAs records that a version of a table's code has published one partition.
