@@ -12,6 +12,8 @@ import (
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/history"
+	"github.com/headway-data/headway/internal/worker"
 )
 
 // maxCalendarRows bounds a calendar's file: 100 years of hours.
@@ -21,7 +23,8 @@ const maxCalendarRows = 1_000_000
 const comingDays = 31
 
 // expectedSets evaluates every table's calendar, each calendar once per axis: what is due, and what is coming.
-func (c *Coordinator) expectedSets(ctx context.Context, now time.Time) (due, coming map[string]calendar.Set, err error) {
+func (c *Coordinator) expectedSets(ctx context.Context, s *Sight, before *history.Snapshot) (due, coming map[string]calendar.Set, err error) {
+	now := s.At
 	type use struct {
 		name, warehouse string
 		axis            calendar.Axis
@@ -41,6 +44,7 @@ func (c *Coordinator) expectedSets(ctx context.Context, now time.Time) (due, com
 			}
 			listed[u] = set
 		}
+		set = set.Union(c.hidden(t, s, before))
 		due[name] = expected(t.Table, set, now)
 		first := t.Axis.DueBefore(now, t.DueAfter).End
 		if t.HasStart {
@@ -53,6 +57,32 @@ func (c *Coordinator) expectedSets(ctx context.Context, now time.Time) (due, com
 		coming[name] = set.Within(ahead)
 	}
 	return due, coming, nil
+}
+
+// hidden are partitions that a calendar may not name because the source that its query reads has rows of them that cannot be read. To
+// expect too much until the source is mended is told of; to expect too little would skip them silently.
+func (c *Coordinator) hidden(t *worker.Table, s *Sight, before *history.Snapshot) calendar.Set {
+	var out calendar.Set
+	if t.Calendar == "" {
+		return out
+	}
+	query := strings.ToLower(c.Project.Calendar(t.Calendar).Query)
+	for name, source := range c.Tables {
+		if !source.IsSource() || !strings.Contains(query, strings.ToLower(name)) {
+			continue
+		}
+		if found := s.Sources[name]; found != nil && found.Err == nil {
+			out = out.Union(source.Axis.ConvertSet(found.State.Drifted, t.Axis))
+			continue
+		}
+		for _, seg := range before.Table(source.Key).Segments { // nobody has looked: what was expected stays
+			if seg.Content == history.Drifted {
+				drifted := source.Axis.ConvertSet(calendar.NewSet(seg.Interval), t.Axis)
+				out = out.Union(drifted.Intersect(before.Table(t.Key).Known))
+			}
+		}
+	}
+	return out
 }
 
 // listed is what a table's calendar names, on the table's axis.

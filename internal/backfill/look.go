@@ -84,7 +84,7 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 			return nil, err
 		}
 	}
-	if s.Expected, s.Coming, err = c.expectedSets(ctx, s.At); err != nil {
+	if s.Expected, s.Coming, err = c.expectedSets(ctx, s, before); err != nil {
 		for name, found := range s.Sources {
 			if found.Err != nil && c.calendarsRead(name) {
 				return nil, fmt.Errorf("the calendar cannot be told: %w", found.Err)
@@ -227,6 +227,9 @@ func (c *Coordinator) readSources(ctx context.Context, s *Sight, before *history
 				Known:  before.Table(t.Key).Meta,
 				Types:  declaredTypes(t.Table),
 			})
+			if sight.Err == nil {
+				sight.Drifted = sight.State.Drifted
+			}
 			if sight.Err != nil || sight.State.Unchanged || len(t.Checks) == 0 {
 				return ctx.Err()
 			}
@@ -243,7 +246,7 @@ func (c *Coordinator) checkSource(ctx context.Context, t *worker.Table, sight *S
 	for _, content := range sight.State.Contents {
 		ivs = append(ivs, calendar.Single(content.Partition))
 	}
-	set := calendar.NewSet(ivs...)
+	set := calendar.NewSet(ivs...).Minus(sight.State.Drifted) // of which there is nothing to check
 	if set.Empty() {
 		return nil
 	}
@@ -265,8 +268,22 @@ func (c *Coordinator) checkSource(ctx context.Context, t *worker.Table, sight *S
 			bad = append(bad, v.Partition)
 		}
 	}
-	sight.Drifted = calendar.Of(bad...)
+	sight.Drifted = sight.Drifted.Union(calendar.Of(bad...))
 	return nil
+}
+
+// misfits are the reasons why partitions of sources cannot be read, by source.
+func (s *Sight) misfits() map[string][]plan.Misfit {
+	out := map[string][]plan.Misfit{}
+	for name, found := range s.Sources {
+		if found.Err != nil {
+			continue
+		}
+		for _, m := range found.State.Misfits {
+			out[name] = append(out[name], plan.Misfit{Set: m.Partitions, Reason: m.String()})
+		}
+	}
+	return out
 }
 
 // Unreadable is the first source, in the order of the project, that tables rest on and that could not be read; nil where all could.
@@ -326,6 +343,7 @@ func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool
 		Coming:        s.Coming,
 		Dropped:       s.Dropped,
 		LeaveCode:     leaveCode,
+		Misfits:       s.misfits(),
 		Periods:       s.Periods,
 		PeriodChanges: snapshot.Periods,
 		Tables:        map[string]*history.Table{},

@@ -543,3 +543,45 @@ func TestI1_TwoProcesses(t *testing.T) {
 	})
 	s.settle(t)
 }
+
+// TestAValueThatDoesNotFit: one text in a column of numbers keeps its date from being read, and nothing else.
+func TestAValueThatDoesNotFit(t *testing.T) {
+	s := madeProof(t)
+	s.edit(t, "data/orders_a.csv", "o2024-03-05-1,2024-03-05,41", "o2024-03-05-1,2024-03-05,many")
+	s.edit(t, "data/orders_a.csv", "o2024-03-06-1,2024-03-06,51", "o2024-03-06-1,2024-03-06,551")
+	r := s.mustRun(t, 5)
+	if got := published(r); got["daily"] != 1 || got["rolling"] != 1 { // the 12th: seven days before it lie the 6th and not the 5th
+		t.Errorf("published %v: %s", got, describe(r))
+	}
+	if rows := s.query(t, "select count(*) as n from orders where day = '2024-03-05'"); rows[0] != "{'n': 0}" {
+		t.Errorf("queries find rows of the 5th: %v", rows)
+	}
+	s.with(t, func(c *backfill.Coordinator) {
+		sight, err := c.Look(t.Context(), backfill.LookOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = sight.View.With(t.Context(), func(w *plan.World) error {
+			if j := w.Judge("orders"); !j.Drifted.Equal(calendar.Of(march(5))) {
+				t.Errorf("drifted: %v", j.Drifted)
+			}
+			chain := w.Why("daily", march(5))
+			last := chain.Links[len(chain.Links)-1]
+			if last.Table != "orders" || !strings.Contains(last.Reason, `data/orders_a.csv:15: column amount has "many", which is no INTEGER`) {
+				t.Errorf("why: %+v", last)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	s.edit(t, "data/orders_a.csv", "2024-03-05,many", "2024-03-05,41")
+	s.settle(t)
+	s.look(t).same(t, func() *standing {
+		other := newProof(t, folder(t))
+		other.edit(t, "data/orders_a.csv", "o2024-03-06-1,2024-03-06,51", "o2024-03-06-1,2024-03-06,551")
+		other.settle(t)
+		return other.look(t)
+	}())
+}

@@ -47,6 +47,16 @@ func (inv *invocation) lookWith(c *backfill.Coordinator, o backfill.LookOptions)
 		if found.Err != nil {
 			inv.warn("%v", found.Err)
 		}
+		if found.Err == nil {
+			for _, m := range found.State.Misfits {
+				more := ""
+				if m.Values > 1 {
+					more = fmt.Sprintf(" (and %s more)", thousands(int(m.Values-1)))
+				}
+				inv.warn("source %s, %s: %v%s: what reads these dates waits; correct the file, or declare another type in the contract",
+					t.Name, c.Format(t.Name, m.Partitions), m, more)
+			}
+		}
 		for i, v := range found.Verdicts {
 			const shown = 3
 			if i == shown {

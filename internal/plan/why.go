@@ -188,6 +188,13 @@ func (w *World) unpublished(n *node, p calendar.Partition, h *hop) {
 	case t.IsSource() && h.State == StateQuarantined:
 		h.Reason, h.run = "it broke its contract, or was lost after it had been read", false
 		h.fix = Fix{Text: fmt.Sprintf("mend the data of %s, or accept what stands there", t.Name), Argv: []string{"headway", "observe", t.Name, "--accept"}}
+		for _, m := range w.Misfits[t.Name] {
+			if m.Set.Contains(p) {
+				h.Reason = m.Reason
+				h.fix = Fix{Text: fmt.Sprintf("mend the data of %s, or declare another type in its contract", t.Name), Argv: []string{"headway", "observe", t.Name}}
+				break
+			}
+		}
 	case n.dropped.Contains(p):
 		h.Reason, h.run, h.fix = "the calendar does not name it any more, though it is materialized", false, acceptLoss(t)
 	case t.IsSource():

@@ -23,6 +23,8 @@ type Inputs struct {
 	// Dropped are expected partitions that the calendar does not name any more, although they are materialized: drift until a person says
 	// that it is right (rule 18).
 	Dropped map[string]calendar.Set
+	// Misfits are why partitions of sources cannot be read, as far as that is known. Only Why looks at them.
+	Misfits map[string][]Misfit
 	// Periods are today's, by name, in civil days; PeriodChanges are the ones the ledger has logged, oldest first.
 	Periods       map[string][]calendar.Interval
 	PeriodChanges map[string][]history.PeriodChange
@@ -38,6 +40,12 @@ type Inputs struct {
 	Now           time.Time
 	// LeaveCode: what is stale by its code alone counts as up to date (class scheduled). Judgements still list it as Code.
 	LeaveCode bool
+}
+
+// A Misfit is why some partitions of a source cannot be read: a value that is not of its column's type, and where it stands.
+type Misfit struct {
+	Set    calendar.Set
+	Reason string
 }
 
 // A World is everything a judgement rests on, with what has been judged so far. One goroutine owns it. Its Inputs are read only;

@@ -9,6 +9,7 @@ package warehouse
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -67,6 +68,11 @@ type Warehouse interface {
 	// read (rule 23); a view named Target.Relation reads the copy, so that queries of people may name the source. Relations are read as
 	// they are. When the source's cheap version equals req.Known nothing is loaded and
 	// SourceState.Unchanged is true.
+	//
+	// A value in a file that cannot be read as its column's declared type takes its partition along, and no other: the partition is in
+	// SourceState.Drifted, SourceState.Misfits says why, and the copy has no rows of it. Where it cannot be told which partition that is (the
+	// value is in the partition column, or its row has none; the source has no partitions; the file as a whole cannot be read) the error
+	// is *SourceError and the copy that stood stays.
 	Observe(ctx context.Context, req SourceRequest) (*SourceState, error)
 
 	// Dates runs a calendar's query: its first column, as partitions of the axis.
@@ -239,6 +245,31 @@ type SourceState struct {
 	Contents  []Content
 	Nulls     int64 // rows whose partition column is null
 	Rows      int64
+	// Drifted partitions have rows of which the copy has none, for the reasons in Misfits; Contents counts and fingerprints them as their
+	// files have them. Both are told of an unchanged source too.
+	Drifted calendar.Set
+	Misfits []Misfit
+}
+
+// A Misfit is a column of which some values cannot be read as its type.
+type Misfit struct {
+	Column, Type string
+	Values       int64        // how many there are
+	Partitions   calendar.Set // in which they are
+	// Value is the first of them, in the first partition, and File and Line are where it stands; "" and 0 where that is not known.
+	Value, File string
+	Line        int
+}
+
+func (m Misfit) String() string {
+	at := m.File
+	if at != "" && m.Line > 0 {
+		at += fmt.Sprintf(":%d", m.Line)
+	}
+	if at != "" {
+		at += ": "
+	}
+	return fmt.Sprintf("%scolumn %s has %q, which is no %s", at, m.Column, m.Value, m.Type)
 }
 
 // A Binding is what a query would give and read.

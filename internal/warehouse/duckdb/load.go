@@ -27,6 +27,10 @@ type load struct {
 	headers map[string]header
 	columns []warehouse.Column // of the copy; those whose type is not declared have the type "" until it is found
 	keep    *sourceCopy        // the copy that is changed in place, nil to make another
+	// whole is set where some values are known not to fit: everything is read as text then, and their partitions are left out. It is the
+	// error for when it cannot be told which partitions these are.
+	whole error
+	drift *drift // what was left out
 }
 
 // newLoad reads the names of the columns of every file.
@@ -87,7 +91,7 @@ func (l *load) wrong(file, what, next string) error {
 
 // reuse keeps the rows of files that have not moved, where the copy that stands has the same columns.
 func (l *load) reuse(standing *sourceCopy) {
-	if standing == nil || l.kind != csvFiles || standing.catalog != l.catalog || len(standing.Columns) != len(l.columns) {
+	if standing == nil || standing.Drift != nil || l.kind != csvFiles || standing.catalog != l.catalog || len(standing.Columns) != len(l.columns) {
 		return
 	}
 	for _, col := range l.columns {
@@ -121,7 +125,7 @@ func (l *load) run(ctx context.Context) error {
 	if l.kind != csvFiles {
 		return l.copyTyped(ctx)
 	}
-	if l.guessing() {
+	if l.guessing() || l.whole != nil {
 		return l.copyGuessed(ctx)
 	}
 	return l.fill(ctx, l.scans())
@@ -185,7 +189,7 @@ func (l *load) scans() string {
 		var columns, paths []string
 		for _, c := range g.columns {
 			typ := "VARCHAR"
-			if known, ok := findColumn(l.columns, c); ok && known.Type != "" {
+			if known, ok := findColumn(l.columns, c); ok && known.Type != "" && l.whole == nil {
 				typ = known.Type
 			}
 			columns = append(columns, text(c)+": "+text(typ))
@@ -227,6 +231,9 @@ func (l *load) copyTyped(ctx context.Context) error {
 		if declared, ok := findColumn(l.req.Types, col.Name); ok && declared.Type != "" {
 			casts[i] = "CAST(" + name(col.Name) + " AS " + declared.Type + ") AS " + name(col.Name)
 		}
+	}
+	if l.whole != nil {
+		return l.copyTypedFitting(ctx, scan, columns)
 	}
 	if lacks := missing(l.must(), present); len(lacks) > 0 {
 		return l.wrong(l.req.Files, "no file has the column "+strings.Join(lacks, ", ")+"; they have "+listColumns(columns),
@@ -285,8 +292,7 @@ func (l *load) explain(err error) error {
 
 // copyGuessed reads columns whose type is not declared as text, finds their types from all their values, and copies again.
 func (l *load) copyGuessed(ctx context.Context) error {
-	raw := relation{stages, "raw_" + shortHash(sourceKey(l.req.Target.Relation))}.in("temp")
-	raw = strings.Replace(raw, name(stages), name("main"), 1)
+	raw := l.raw()
 	if len(l.read) > 0 {
 		if _, err := l.c.exec(ctx, "CREATE OR REPLACE TEMP TABLE "+raw+" AS "+l.scans()); err != nil {
 			return err
@@ -315,11 +321,19 @@ func (l *load) copyGuessed(ctx context.Context) error {
 	}) {
 		return errTypesMoved
 	}
+	if l.whole != nil {
+		return l.fillFitting(ctx, raw)
+	}
 	casts := make([]string, len(l.columns))
 	for i, col := range l.columns {
 		casts[i] = "CAST(" + name(col.Name) + " AS " + col.Type + ") AS " + name(col.Name)
 	}
 	return l.fill(ctx, fmt.Sprintf("SELECT %s, %s FROM %s", name(fileColumn), strings.Join(casts, ", "), raw))
+}
+
+// raw is the temporary table of values whose types are not known, or that do not fit them.
+func (l *load) raw() string {
+	return relation{"main", "raw_" + shortHash(sourceKey(l.req.Target.Relation))}.in("temp")
 }
 
 // errTypesMoved: the files that moved give a column another type, so that all must be read again.
@@ -340,6 +354,9 @@ func (l *load) guess(ctx context.Context, raw string) error {
 		}
 		fmt.Fprintf(&b, " FROM (SELECT DISTINCT %s AS f, %s AS v FROM %s) GROUP BY f", name(fileColumn), name(col.Name), raw)
 		parts = append(parts, b.String())
+	}
+	if len(parts) == 0 {
+		return nil
 	}
 	numbers := make([]int64, 3+len(guessable))
 	places := make([]any, len(numbers))

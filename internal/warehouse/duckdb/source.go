@@ -27,6 +27,7 @@ type sourceCopy struct {
 	Version string             `json:"-"` // of all files and of the declared types
 	Files   []copiedFile       `json:"files"`
 	Columns []warehouse.Column `json:"columns"` // without fileColumn
+	Drift   *drift             `json:"drift,omitempty"`
 }
 
 // A copiedFile is a file as it was when it was copied.
@@ -132,9 +133,15 @@ func (c *conn) observeFiles(ctx context.Context, req warehouse.SourceRequest) (*
 			}
 		}
 		if req.Known == version {
-			return &warehouse.SourceState{Unchanged: true, Version: version, Columns: standing.Columns}, nil
+			out := &warehouse.SourceState{Unchanged: true, Version: version, Columns: standing.Columns}
+			standing.Drift.tell(out)
+			return out, nil
 		}
-		return c.state(ctx, req, relation{headway, standing.Table}.in(standing.catalog), standing.Columns, version)
+		out, err := c.state(ctx, req, relation{headway, standing.Table}.in(standing.catalog), standing.Columns, version)
+		if err == nil {
+			standing.Drift.tell(out)
+		}
+		return out, err
 	}
 	return nil, &warehouse.SourceError{
 		Source: req.Target.Relation, File: req.Files, What: fmt.Sprintf("it changed while it was read, %d times", maxReads),
@@ -182,7 +189,24 @@ func (c *conn) copyFiles(ctx context.Context, req warehouse.SourceRequest, files
 	if errors.Is(err, errTypesMoved) {
 		return c.copyFiles(ctx, req, files, version, nil)
 	}
+	if unfit := new(unfitError); errors.As(err, &unfit) {
+		return c.copyDrifted(ctx, req, files, version, unfit.err)
+	}
 	return changed, err
+}
+
+// copyDrifted copies files of which some values do not fit, without the partitions that those are of. whole is the error for when it
+// cannot be told which.
+func (c *conn) copyDrifted(ctx context.Context, req warehouse.SourceRequest, files []sourceFile, version string, whole error) (changed bool, err error) {
+	if unpartitioned(req.Target) {
+		return false, whole
+	}
+	l, err := newLoad(c, req, files)
+	if err != nil {
+		return false, err
+	}
+	l.version, l.whole = version, whole
+	return l.transact(ctx)
 }
 
 // transact copies while the compressed files are read to their ends beside it, and takes it all back if they moved.
@@ -208,7 +232,7 @@ func (l *load) transact(ctx context.Context) (changed bool, err error) {
 			return errMoved
 		}
 		if loadErr != nil {
-			return l.explain(loadErr)
+			return l.unfit(loadErr)
 		}
 		return l.record(ctx)
 	})
@@ -243,7 +267,7 @@ func (c *conn) sourceNames(ctx context.Context) (map[string]string, error) {
 
 // record writes down what the copy now is, and makes the view that reads it by the source's name.
 func (l *load) record(ctx context.Context) error {
-	state, err := json.Marshal(sourceCopy{Files: l.files, Columns: l.columns})
+	state, err := json.Marshal(sourceCopy{Files: l.files, Columns: l.columns, Drift: l.drift})
 	if err != nil {
 		return err
 	}

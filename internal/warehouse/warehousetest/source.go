@@ -258,7 +258,9 @@ var sourceCases = []testCase{
 	{"a file that is not as declared is named with the line", func(s *store) {
 		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"})
 		f.put("good.csv", csvOf("d,n", "2024-01-01,5"))
-		f.put("word.csv", csvOf("d,n", "2024-01-01,5", "2024-01-01,five"))
+		f.put("word.csv", csvOf("d,n", "2024-01-01,5", "2024-01-32,5"))
+		f.refused("*.csv", "word.csv", "2024-01-32")
+		f.put("word.csv", csvOf("d,n", "2024-01-01,5", ",five"))
 		f.refused("*.csv", "word.csv", "five")
 		f.put("word.csv", csvOf("d,n", "2024-01-01,5", "2024-01-01,5,6,7"))
 		f.refused("*.csv", "word.csv", "Line: 3")
@@ -277,8 +279,8 @@ var sourceCases = []testCase{
 		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"})
 		f.put("a.csv", csvOf("d,n", "2024-01-01,5"))
 		before := f.observe("*.csv", "")
-		f.put("a.csv", csvOf("d,n", "2024-01-01,five"))
-		f.refused("*.csv", "a.csv", "five")
+		f.put("a.csv", csvOf("d,n", "someday,5"))
+		f.refused("*.csv", "a.csv", "someday")
 		if now := s.contents(games, calendar.All()); !slices.Equal(now, before.Contents) {
 			s.Fatalf("contents %v, before %v", now, before.Contents)
 		}
@@ -366,6 +368,103 @@ var sourceCases = []testCase{
 			if !slices.Equal(got.Contents, want.Contents) {
 				s.Fatal("a reader saw neither the old copy nor the new one")
 			}
+		}
+	}},
+}
+
+// drifts demands which days drifted, and for one reason; it gives the state and the reason.
+func (s *store) drifts(state *warehouse.SourceState, days ...int) warehouse.Misfit {
+	s.Helper()
+	if !state.Drifted.Equal(set(days...)) || len(state.Misfits) != 1 || !state.Misfits[0].Partitions.Equal(set(days...)) {
+		s.Fatalf("drifted %s, %+v, want the days %v", daily.FormatSet(state.Drifted, 9), state.Misfits, days)
+	}
+	return state.Misfits[0]
+}
+
+var driftCases = []testCase{
+	{"a value that does not fit takes its partition along and no other", func(s *store) {
+		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"}, warehouse.Column{Name: "at", Type: "timestamp"})
+		f.put("a.csv", csvOf("d,n,at", "2024-01-01,5,2024-01-01 10:00:00", "2024-01-02,6,", "2024-01-03,7,"))
+		f.put("b.csv", csvOf("d,n,at", "2024-01-02,60,", "2024-01-03,70,2024-01-03 11:00:00"))
+		good := f.observe("*.csv", "")
+		if len(good.Misfits) > 0 || !good.Drifted.Empty() {
+			s.Fatalf("state %+v", good)
+		}
+		f.put("b.csv", csvOf("d,n,at", "2024-01-03,70,2024-01-03 11:00:00", "2024-01-02,\"si, xty\",", "2024-01-02,sixty,"))
+		bad := f.observe("*.csv", "")
+		m := s.drifts(bad, 2)
+		if m.Column != "n" || m.Type != "INTEGER" || m.Values != 2 || m.Value != "si, xty" || filepath.Base(m.File) != "b.csv" || m.Line != 3 {
+			s.Errorf("misfit %+v", m)
+		}
+		if len(bad.Contents) != 3 || bad.Contents[0] != good.Contents[0] || bad.Contents[2] != good.Contents[2] || bad.Contents[1].Rows != 3 || bad.Rows != 6 {
+			s.Errorf("contents %+v, before %+v", bad.Contents, good.Contents)
+		}
+		s.counts(games, map[int]int64{1: 1, 3: 2}) // nobody reads anything of the second
+		known := f.observe("*.csv", bad.Version)
+		if again := s.drifts(known, 2); !known.Unchanged || again.Value != m.Value || again.Line != m.Line {
+			s.Errorf("looked at again: %+v", known)
+		}
+		if twice := f.observe("*.csv", ""); !slices.Equal(twice.Contents, bad.Contents) {
+			s.Errorf("read again: %+v, before %+v", twice.Contents, bad.Contents)
+		}
+		f.put("b.csv", csvOf("d,n,at", "2024-01-02,60,2024-02-30 00:00:00", "2024-01-03,70,2024-01-03 11:00:00"))
+		if m := s.drifts(f.observe("*.csv", ""), 2); m.Column != "at" {
+			s.Errorf("misfit %+v", m)
+		}
+		f.put("b.csv", csvOf("d,n,at", "2024-01-02,60,", "2024-01-03,70,2024-01-03 11:00:00"))
+		if mended := f.observe("*.csv", ""); !slices.Equal(mended.Contents, good.Contents) || len(mended.Misfits) > 0 {
+			s.Errorf("mended: %+v", mended)
+		}
+		s.counts(games, map[int]int64{1: 1, 2: 2, 3: 2})
+	}},
+	{"a value far behind all others is found like the first", func(s *store) {
+		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"})
+		rows := []string{"d,n,text,extra"}
+		for i := range 60_000 {
+			rows = append(rows, fmt.Sprintf("2024-01-%02d,%d,t,%d", 1+i/3000, i, i))
+		}
+		rows[59_999] = "2024-01-20,late,t,8"
+		f.put("a.csv.gz", csvOf(rows...))
+		state := f.observe("*.csv.gz", "")
+		if m := s.drifts(state, 20); m.Value != "late" || m.Line != 60_000 || state.Rows != 60_000 || typesOf(state)["extra"] != "BIGINT" {
+			s.Fatalf("misfit %+v of %d rows, columns %v", m, state.Rows, state.Columns)
+		}
+		first := slices.Clone(rows)
+		first[1], first[59_999] = "2024-01-01,early,t,0", "2024-01-20,59998,t,8"
+		f.put("a.csv.gz", csvOf(first...))
+		if m := s.drifts(f.observe("*.csv.gz", ""), 1); m.Value != "early" || m.Line != 2 {
+			s.Fatalf("misfit %+v", m)
+		}
+	}},
+	{"several columns and all dates may drift", func(s *store) {
+		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"}, warehouse.Column{Name: "m", Type: "integer"})
+		f.put("a.csv", csvOf("d,n,m", "2024-01-01,x,1", "2024-01-02,1,y", "2024-01-02,z,y"))
+		state := f.observe("*.csv", "")
+		if !state.Drifted.Equal(set(1, 2)) || len(state.Misfits) != 2 || state.Misfits[0].Column != "n" || state.Misfits[0].Values != 2 || state.Misfits[1].Values != 2 {
+			s.Fatalf("state %+v", state)
+		}
+		s.counts(games, map[int]int64{})
+	}},
+	{"lines of JSON drift by their dates too", func(s *store) {
+		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"})
+		f.put("a.jsonl", `{"d":"2024-01-01","n":5}`+"\n"+`{"d":"2024-01-02","n":"six"}`+"\n")
+		state := f.observe("*.jsonl", "")
+		if m := s.drifts(state, 2); !strings.Contains(m.Value, "six") || filepath.Base(m.File) != "a.jsonl" {
+			s.Fatalf("misfit %+v", m)
+		}
+		s.counts(games, map[int]int64{1: 1})
+	}},
+	{"where it cannot be told which date drifts the source cannot be read", func(s *store) {
+		f := s.folder(warehouse.Column{Name: "d", Type: "date"}, warehouse.Column{Name: "n", Type: "integer"})
+		f.put("a.csv", csvOf("d,n", "2024-01-01,x", "nodate,1"))
+		f.refused("*.csv", "a.csv", "")
+		f.put("a.csv", csvOf("d,n", "2024-01-01,x", "2024-01-02,1,1,1"))
+		f.refused("*.csv", "a.csv", "")
+		whole := warehouse.Target{Table: "suite:names", Relation: "names", Axis: calendar.Whole(), Digits: 9}
+		f.put("a.csv", csvOf("d,n", "2024-01-01,x"))
+		_, err := s.w.Observe(s.ctx, warehouse.SourceRequest{Target: whole, Files: filepath.Join(f.dir, "a.csv"), Types: f.types})
+		if _, ok := errors.AsType[*warehouse.SourceError](err); !ok {
+			s.Fatalf("error %v", err)
 		}
 	}},
 }

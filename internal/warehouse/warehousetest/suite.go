@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"fingerprint", fingerprintCases},
 		{"check", checkCases},
 		{"source", sourceCases},
+		{"drift", driftCases},
 		{"axis", axisCases},
 		{"query", queryCases},
 		{"shape", shapeCases},
