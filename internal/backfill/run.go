@@ -21,10 +21,12 @@ import (
 
 // The bounds of a run.
 const (
-	leaseTTL      = 60 * time.Second
-	defaultAtOnce = 4
-	maxEvents     = 5_000 // events of a run that are kept with its record
+	leaseTTL  = 60 * time.Second
+	maxEvents = 5_000 // events of a run that are kept with its record
 )
+
+// DefaultAtOnce is how many chunks of a run are computed at the same time where nobody says otherwise.
+const DefaultAtOnce = 4
 
 // RunOptions say how a plan is carried out.
 type RunOptions struct {
@@ -238,7 +240,7 @@ func (r *runner) tell(ctx context.Context) {
 
 func (r *runner) limits() run.Limits {
 	l := run.Limits{
-		Overall: firstPositive(r.opts.MaxParallel, r.Project.MaxParallel, defaultAtOnce), Warehouse: map[string]int{}, Table: map[string]int{},
+		Overall: firstPositive(r.opts.MaxParallel, r.Project.MaxParallel, DefaultAtOnce), Warehouse: map[string]int{}, Table: map[string]int{},
 		FailFast: r.opts.FailFast,
 	}
 	for _, w := range r.Project.Warehouses {

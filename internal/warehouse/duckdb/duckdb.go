@@ -60,7 +60,8 @@ type Warehouse struct {
 	opts     Options
 
 	uses       *semaphore.Weighted // every method holds one; Lend and Close hold all
-	publishing chan struct{}       // one place: who holds it may write fences, markers and tables
+	publishing chan struct{}       // one place: who holds it may write markers and tables
+	raising    chan struct{}       // one place: who holds it may raise fences
 	pretends   chan struct{}       // one place: who holds it may make relations in memory that hide those of the file
 
 	copied func() // tests: called when files were read, before they are looked at again
@@ -102,7 +103,7 @@ func Open(_ context.Context, path string, opts Options) (*Warehouse, error) {
 	}
 	return &Warehouse{
 		path: file, location: location, catalog: catalogName(file), opts: opts,
-		uses: semaphore.NewWeighted(maxUses), publishing: make(chan struct{}, 1), pretends: make(chan struct{}, 1),
+		uses: semaphore.NewWeighted(maxUses), publishing: make(chan struct{}, 1), raising: make(chan struct{}, 1), pretends: make(chan struct{}, 1),
 		sources: map[string]chan struct{}{},
 	}, nil
 }
@@ -200,9 +201,13 @@ func (w *Warehouse) Close() error {
 
 // lockPublishing waits for the turn to write. The returned function ends it.
 func (w *Warehouse) lockPublishing(ctx context.Context) (func(), error) {
+	return lock(ctx, w.publishing)
+}
+
+func lock(ctx context.Context, place chan struct{}) (func(), error) {
 	select {
-	case w.publishing <- struct{}{}:
-		return func() { <-w.publishing }, nil
+	case place <- struct{}{}:
+		return func() { <-place }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

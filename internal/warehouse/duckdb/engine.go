@@ -93,8 +93,9 @@ func (w *Warehouse) start(ctx context.Context) (*engine, error) {
 	settings := []string{
 		"SET GLOBAL TimeZone = 'UTC'",
 		"SET GLOBAL autoinstall_known_extensions = false",
-		// A file is rewritten when its log has grown to this, and when it is closed: not after each of many publishes.
-		"SET GLOBAL wal_autocheckpoint = '64MB'",
+		// A file is rewritten when its log has grown to this, and when it is closed: not after each of many publishes, while which nobody
+		// else can publish.
+		"SET GLOBAL wal_autocheckpoint = '256MB'",
 		"SET GLOBAL temp_directory = " + text(w.path+".tmp"),
 		"CREATE SCHEMA IF NOT EXISTS " + memoryCatalog + "." + stages,
 		"CREATE SCHEMA IF NOT EXISTS " + memoryCatalog + "." + headway,

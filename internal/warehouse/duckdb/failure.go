@@ -78,6 +78,9 @@ func isFatal(err error) bool {
 	return k == duck.ErrorTypeFatal || k == duck.ErrorTypeInternal
 }
 
+// isConflict: another transaction has changed the same rows.
+func isConflict(err error) bool { return kind(err) == duck.ErrorTypeTransaction }
+
 func noTransaction(err error) bool { return kind(err) == duck.ErrorTypeTransaction }
 
 // remedy is what to do about failures that are not the query's.

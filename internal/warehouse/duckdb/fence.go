@@ -78,11 +78,24 @@ func (w *Warehouse) Raise(ctx context.Context, table string, set calendar.Set, t
 	if set.Empty() {
 		return nil
 	}
-	done, err := w.lockPublishing(ctx)
+	done, err := lock(ctx, w.raising)
 	if err != nil {
 		return fmt.Errorf("raise the fence of %s: %w", table, err)
 	}
 	defer done()
+	// Who publishes other partitions is not in the way; a transaction that publishes these conflicts, and is waited for.
+	if err = w.raise(ctx, table, set, token); !isConflict(err) {
+		return err
+	}
+	published, err := w.lockPublishing(ctx)
+	if err != nil {
+		return fmt.Errorf("raise the fence of %s: %w", table, err)
+	}
+	defer published()
+	return w.raise(ctx, table, set, token)
+}
+
+func (w *Warehouse) raise(ctx context.Context, table string, set calendar.Set, token history.Token) error {
 	return w.use(ctx, "raise the fence of "+table, func(c *conn) error {
 		_, err := c.transact(ctx, func() error {
 			n, err := c.exec(ctx, fmt.Sprintf(`INSERT INTO %s AS f (table_key, "partition", token) SELECT %s, p, %d FROM %s `+

@@ -90,8 +90,8 @@ func rounded(value string, digits int) string {
 	if drop <= 0 {
 		return value
 	}
-	scaled := fmt.Sprintf("%s * %d::DOUBLE", value, int64(1)<<drop+1)
-	return fmt.Sprintf("CASE WHEN %s BETWEEN -1e280 AND 1e280 THEN (%s) - ((%s) - %s) ELSE %s END", value, scaled, scaled, value, value)
+	scaled := fmt.Sprintf("(%s * %d::DOUBLE)", value, int64(1)<<drop+1)
+	return fmt.Sprintf("CASE WHEN isfinite(%s) THEN %s - (%s - %s) ELSE %s END", scaled, scaled, scaled, value, value)
 }
 
 // A reading is what is to be counted and fingerprinted.
