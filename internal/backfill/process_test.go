@@ -87,6 +87,29 @@ func TestStatusWhileAnotherHasTheFile(t *testing.T) {
 	s.exits(t, 3, "status", "--exit-code") // now the change is seen
 }
 
+// TestWaitHoldsNothing: who waits for partitions must not keep from the file who makes them.
+func TestWaitHoldsNothing(t *testing.T) {
+	s := newProof(t, folder(t))
+	waiter := s.headway(t, "wait", "totals", "--timeout", "2m")
+	errs, err := waiter.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := waiter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(errs)
+	for lines.Scan() && !strings.Contains(lines.Text(), "waiting for 1 partition of totals") {
+	}
+	s.exits(t, 0, "run", "--yes")
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if err := waiter.Wait(); err != nil {
+		t.Errorf("the waiter: %v", err)
+	}
+}
+
 // slowProof is the project cut into many small chunks, so that a run takes a while.
 func slowProof(t testing.TB) *site {
 	s := newProof(t, folder(t))
