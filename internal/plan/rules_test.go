@@ -64,11 +64,29 @@ func (b *builder) change(w *World, table string, fn func(h *history.Table)) {
 func single(p calendar.Partition) calendar.Interval { return calendar.Single(p) }
 
 // Drawn before the commit, a changed_seq of 10 would hide from a reader that took 11 and read the old rows. It is drawn after, so it is 12.
+// However few or many partitions are looked at, and however their history lies.
 func TestRule11_ChangeRecordedAfterTheReaderStarted(t *testing.T) {
-	b := newBuilder()
-	b.source("raw", calendar.Range(0, 3), seg(0, 1, 0, 12), seg(1, 2, 0, 11), seg(2, 3, 0, 10))
-	b.table(made("a", input("raw", same)), calendar.Range(0, 3), seg(0, 3, 11, 13))
-	wantSet(t, "stale", b.world().Judge("a").Input, calendar.Of(0))
+	t.Cleanup(func() { fewReadings = 64 })
+	for _, fewReadings = range []int{64, 0} {
+		for _, count := range []calendar.Partition{3, 3 * calendar.Partition(fewSegments)} {
+			b := newBuilder()
+			var raw, read []history.Segment
+			var want []calendar.Partition
+			for p := range count {
+				raw, read = append(raw, seg(p, p+1, 0, 12-history.Seq(p%3))), append(read, seg(p, p+1, 11, 13))
+				if p%3 == 0 {
+					want = append(want, p)
+				}
+			}
+			b.source("raw", calendar.Range(0, count), raw...)
+			b.table(made("a", input("raw", same)), calendar.Range(0, count), read...)
+			b.table(made("joined", input("raw", same)), calendar.Range(0, count), seg(0, count, 11, 13))
+			w := b.world()
+			for _, table := range []string{"a", "joined"} {
+				wantSet(t, table+" stale", w.Judge(table).Input, calendar.Of(want...))
+			}
+		}
+	}
 }
 
 func quarantined(p calendar.Partition, read history.Seq) history.Verdict {
