@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -174,4 +175,39 @@ func TestRule11_TheClockIsReadBeforeTheInputs(t *testing.T) {
 		}
 		t.Errorf("what was read before the change is called fresh: stale after the run %+v", r.StaleAfter)
 	})
+}
+
+// TestRule11_ARecordThatFailsIsRepeated: what the warehouse has committed is recorded by the run that committed it, if it lives.
+func TestRule11_ARecordThatFailsIsRepeated(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		s := newProof(t, folder(t))
+		probe := s.copyTo(t, folder(t))
+		probe.faults = &faults{}
+		probe.mustRun(t, 0)
+		first := slices.Index(probe.faults.names, "ledger.Record") + 1
+		probe.faults = nil
+		s.faults = &faults{at: first, after: after}
+		s.mustRun(t, 0)
+		s.faults = nil
+		s.wantOnce(t)
+		s.look(t).same(t, probe.look(t))
+	}
+}
+
+// TestRule11_StoppedRightAfterTheCommit: a run that is told to stop when the warehouse has just committed records it all the same.
+func TestRule11_StoppedRightAfterTheCommit(t *testing.T) {
+	s := newProof(t, folder(t))
+	s.with(t, func(c *backfill.Coordinator) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		s.seen.afterPub = func(warehouse.Publication) { stop() }
+		r, err := again(t, ctx, c, plan.Request{Tables: []string{"daily"}})
+		s.seen.afterPub = nil
+		if err != nil || r.Exit != 143 || r.Published != 16 {
+			t.Errorf("want its first chunk of 16 published, and the rest stopped: %v: %s", err, describe(r))
+		}
+	})
+	if j := s.judged(t, "daily"); !j.Unsettled.Empty() || j.Fresh.Count() != 16 {
+		t.Errorf("after it: unsettled %v, fresh %v", j.Unsettled, j.Fresh)
+	}
 }
