@@ -16,7 +16,7 @@ import (
 )
 
 // again is a run in the process that is open already: the report, and what kept it from being carried out.
-func again(t *testing.T, ctx context.Context, c *backfill.Coordinator, req plan.Request) (*backfill.Report, error) {
+func again(ctx context.Context, t *testing.T, c *backfill.Coordinator, req plan.Request) (*backfill.Report, error) {
 	t.Helper()
 	sight, err := c.Look(t.Context(), backfill.LookOptions{})
 	if err != nil {
@@ -73,12 +73,12 @@ func (s *site) wakeLate(t *testing.T, c *backfill.Coordinator, late, other plan.
 			settled++
 			stop()
 		}
-		if r, err := again(t, ctx, c, other); r == nil || r.Published > 0 || ctx.Err() == nil {
+		if r, err := again(ctx, t, c, other); r == nil || r.Published > 0 || ctx.Err() == nil {
 			t.Errorf("the other run: %v: %s", err, describe(r))
 		}
 		s.seen.settled = nil
 	}
-	r, err := again(t, t.Context(), c, late)
+	r, err := again(t.Context(), t, c, late)
 	if err != nil || r.Exit != 4 || r.Published > 0 {
 		t.Errorf("the late writer: %v: %s", err, describe(r))
 	}
@@ -164,7 +164,7 @@ func TestRule11_TheClockIsReadBeforeTheInputs(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		r, err := again(t, t.Context(), c, plan.Request{Tables: []string{"daily"}})
+		r, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}})
 		if err != nil || r.Exit != 0 {
 			t.Fatalf("%v: %s", err, describe(r))
 		}

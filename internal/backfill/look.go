@@ -67,9 +67,12 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	}
 	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods()}
 	if o.Glance {
-		if s.Busy, err = c.busy(ctx); err != nil {
+		err = c.free(ctx)
+		locked, ok := errors.AsType[*warehouse.LockedError](err)
+		if err != nil && !ok {
 			return nil, err
 		}
+		s.Busy = locked
 	}
 	if s.Busy != nil {
 		s.Expected = make(map[string]calendar.Set, len(c.Tables))
@@ -104,20 +107,17 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 // glance is how long Look waits for a warehouse when it need not.
 const glance = 500 * time.Millisecond
 
-// busy reports who has one of the warehouses open, if somebody has.
-func (c *Coordinator) busy(ctx context.Context) (*warehouse.LockedError, error) {
+// free reports whether all warehouses can be opened; a *warehouse.LockedError says who has one open.
+func (c *Coordinator) free(ctx context.Context) error {
 	for name, w := range c.warehouses {
 		brief, cancel := context.WithTimeout(ctx, glance)
 		_, err := w.Bind(brief, "SELECT 1")
 		cancel()
-		if locked, ok := errors.AsType[*warehouse.LockedError](err); ok {
-			return locked, nil
-		}
 		if err != nil {
-			return nil, fmt.Errorf("warehouse %s: %w", name, err)
+			return fmt.Errorf("warehouse %s: %w", name, err)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // keepDropped keeps expecting dates that a calendar has lost although they are materialized: that is drift, not a smaller calendar (rule 18).

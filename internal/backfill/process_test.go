@@ -99,7 +99,9 @@ func TestWaitHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(errs)
-	for lines.Scan() && !strings.Contains(lines.Text(), "waiting for 1 partition of totals") {
+	waits := false
+	for !waits && lines.Scan() {
+		waits = strings.Contains(lines.Text(), "waiting for 1 partition of totals")
 	}
 	s.exits(t, 0, "run", "--yes")
 	for lines.Scan() {

@@ -26,11 +26,10 @@ type preparations struct {
 func (r *runner) prepare(ctx context.Context, table string) (why string, err error) {
 	r.preparations.mu.Lock()
 	defer r.preparations.mu.Unlock()
-	if why, ok := r.preparations.found[table]; ok {
-		return why, nil
+	if known, ok := r.preparations.found[table]; ok {
+		return known, nil
 	}
 	t := r.Tables[table]
-	var refused *RefusedError
 	if t.SQL != nil {
 		component := r.componentOf(table)
 		err = r.inputsStand(ctx, t, component)
@@ -38,7 +37,7 @@ func (r *runner) prepare(ctx context.Context, table string) (why string, err err
 			err = r.prepareLoop(ctx, t, component)
 		}
 	}
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		why, err = refused.Error(), nil
 	}
 	if err == nil {

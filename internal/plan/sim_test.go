@@ -335,7 +335,10 @@ func (s *sim) remember(m *model, t *catalog.Table, p calendar.Partition, seq his
 func (s *sim) step() {
 	t := s.tables[rapid.IntRange(0, len(s.tables)-1).Draw(s.t, "what")]
 	p, ok := s.cell(t)
-	switch rapid.SampledFrom([]string{"source", "source", "calendar", "season", "code", "mark", "skip", "verdict", "hold", "doubt", "check", "check", "fail", "live", "time", "drop"}).Draw(s.t, "step") {
+	what := []string{
+		"source", "source", "calendar", "season", "code", "mark", "skip", "verdict", "hold", "doubt", "check", "check", "fail", "live", "time", "drop",
+	}
+	switch rapid.SampledFrom(what).Draw(s.t, "step") {
 	case "source":
 		for _, t := range s.tables {
 			if p, ok := s.cell(t); ok && t.Source != nil && rapid.Bool().Draw(s.t, "here") {

@@ -157,7 +157,8 @@ func TestJSON(t *testing.T) {
 		`{"table":"a","guarantee":"fenced","intervals":[{"start":"2022-01-08","end":"2022-01-11"}],"partitions":3,` +
 		`"cause":{"kind":"code","from":"v0","to":"v1"},"because":[]}],` +
 		`"blocked":[{"table":"a","partition":"2022-01-15","held":false,"missing":[{"table":"raw","partitions":1}],` +
-		`"fix":{"text":"bring the data of raw, then look again; if they will never come, headway mark a --from 2022-01-15 --to 2022-01-15 --as skipped","argv":["headway","observe","raw"]}}],"skipped":[],"checks":[]}`
+		`"fix":{"text":"bring the data of raw, then look again; if they will never come, headway mark a --from 2022-01-15 --to 2022-01-15 --as skipped",` +
+		`"argv":["headway","observe","raw"]}}],"skipped":[],"checks":[]}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

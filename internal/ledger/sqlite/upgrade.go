@@ -37,6 +37,7 @@ func rewrite(ctx context.Context, conn *sql.Conn, table, column, where string, c
 	if err != nil {
 		return fmt.Errorf("read what %s holds: %w", table, err)
 	}
+	defer rows.Close()
 	changed := map[int64][]byte{}
 	for err == nil && rows.Next() {
 		var id int64

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -143,9 +144,7 @@ func (o *outliner) query(ctx context.Context, q *astQuery, outer scope) (outline
 		return outline{doubts: []string{"a part of its query is not understood"}}, nil
 	}
 	seen := scope{}
-	for name, cte := range outer {
-		seen[name] = cte
-	}
+	maps.Copy(seen, outer)
 	for _, cte := range q.CTEs.Map {
 		out, err := o.query(ctx, cte.Value.Query.Node, seen)
 		if err != nil {
@@ -172,9 +171,9 @@ func (o *outliner) query(ctx context.Context, q *astQuery, outer scope) (outline
 }
 
 // renamed gives the first columns other names.
-func (o outline) renamed(aliases []string) outline {
+func (o *outline) renamed(aliases []string) outline {
 	if len(aliases) == 0 {
-		return o
+		return *o
 	}
 	out := outline{doubts: o.doubts, self: o.self}
 	out.add(aliases...)
@@ -207,7 +206,7 @@ func (o *outliner) selected(ctx context.Context, q *astQuery, seen scope) (outli
 }
 
 // without applies EXCLUDE and RENAME to the names of a star.
-func (o outline) without(e astExpression) outline {
+func (o *outline) without(e astExpression) outline {
 	out := outline{doubts: o.doubts, self: o.self}
 	for _, n := range o.names {
 		excluded := hasName(e.Exclude, n)

@@ -30,21 +30,30 @@ func (w *Warehouse) Publish(ctx context.Context, p warehouse.Publication) (*ware
 		if err := c.zone(ctx, p.Target.Axis); err != nil {
 			return err
 		}
-		unknown, err := c.transact(ctx, func() error {
-			var err error
-			out, err = c.replace(ctx, p)
-			return err
-		})
-		if unknown {
-			return fmt.Errorf("%w: %w", warehouse.ErrUnknown, err)
+		// A fence that is raised meanwhile conflicts, and nothing has happened; the next look at it tells whose it is.
+		for again := 0; ; again++ {
+			unknown, err := c.transact(ctx, func() error {
+				var err error
+				out, err = c.replace(ctx, p)
+				return err
+			})
+			if unknown {
+				return fmt.Errorf("%w: %w", warehouse.ErrUnknown, err)
+			}
+			if !isConflict(err) || again == maxConflicts {
+				return err
+			}
 		}
-		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
+
+// maxConflicts is how often a publish begins anew because a fence of its partitions was raised meanwhile. Who raises it a second time waits
+// for the publish.
+const maxConflicts = 5
 
 // replace is what happens inside the transaction.
 func (c *conn) replace(ctx context.Context, p warehouse.Publication) (*warehouse.Published, error) {
