@@ -201,7 +201,7 @@ func TestRule11_StoppedRightAfterTheCommit(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		s.seen.afterPub = func(warehouse.Publication) { stop() }
-		r, err := again(t, ctx, c, plan.Request{Tables: []string{"daily"}})
+		r, err := again(ctx, t, c, plan.Request{Tables: []string{"daily"}})
 		s.seen.afterPub = nil
 		if err != nil || r.Exit != 143 || r.Published != 16 {
 			t.Errorf("want its first chunk of 16 published, and the rest stopped: %v: %s", err, describe(r))
