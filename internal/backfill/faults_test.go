@@ -79,7 +79,8 @@ type seen struct {
 	stages    int
 	beforePub func(p warehouse.Publication) // called before each publish
 	afterPub  func(p warehouse.Publication)
-	settled   func() // called after each Settle
+	settled   func()                    // called after each Settle
+	published func(ctx context.Context) // called after each publish, with its context
 }
 
 func newSeen() *seen {
@@ -264,6 +265,9 @@ func (w *watchedWarehouse) Publish(ctx context.Context, p warehouse.Publication)
 		w.seen.mu.Unlock()
 		if after != nil {
 			after(p)
+		}
+		if w.seen.published != nil {
+			w.seen.published(ctx)
 		}
 		return nil
 	})

@@ -200,9 +200,12 @@ func TestRule11_StoppedRightAfterTheCommit(t *testing.T) {
 	s.with(t, func(c *backfill.Coordinator) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		s.seen.afterPub = func(warehouse.Publication) { stop() }
+		s.seen.published = func(ctx context.Context) {
+			stop()
+			<-ctx.Done()
+		}
 		r, err := again(ctx, t, c, plan.Request{Tables: []string{"daily"}})
-		s.seen.afterPub = nil
+		s.seen.published = nil
 		if err != nil || r.Exit != 143 || r.Published != 16 {
 			t.Errorf("want its first chunk of 16 published, and the rest stopped: %v: %s", err, describe(r))
 		}
