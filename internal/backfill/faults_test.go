@@ -80,6 +80,8 @@ type seen struct {
 	beforePub func(p warehouse.Publication) // called before each publish
 	afterPub  func(p warehouse.Publication)
 	settled   func()                    // called after each Settle
+	failed    func()                    // called after each Fail
+	staging   func() error              // called before each Stage, which it may let fail
 	published func(ctx context.Context) // called after each publish, with its context
 }
 
@@ -187,6 +189,9 @@ func (l *watchedLedger) Record(ctx context.Context, c ledger.Commit) (seq histor
 
 func (l *watchedLedger) Fail(ctx context.Context, f ledger.Failure) (seq history.Seq, err error) {
 	err = l.do("Fail", func() error { seq, err = l.Ledger.Fail(ctx, f); return err })
+	if err == nil && l.seen.failed != nil {
+		l.seen.failed()
+	}
 	return seq, err
 }
 
@@ -220,7 +225,15 @@ func (w *watchedWarehouse) Raise(ctx context.Context, table string, set calendar
 }
 
 func (w *watchedWarehouse) Stage(ctx context.Context, req warehouse.StageRequest) (out *warehouse.Stage, err error) {
-	err = w.do("Stage", func() error { out, err = w.Warehouse.Stage(ctx, req); return err })
+	err = w.do("Stage", func() error {
+		if w.seen.staging != nil {
+			if err := w.seen.staging(); err != nil {
+				return err
+			}
+		}
+		out, err = w.Warehouse.Stage(ctx, req)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

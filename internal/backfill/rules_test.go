@@ -473,6 +473,9 @@ func TestRule22_OlderCodeIsRefused(t *testing.T) {
 		t.Fatal("the newer code has changed nothing")
 	}
 	s.edit(t, "sql/season.sql", "2 * sum(d.total)", "sum(d.total)")
+	if j := s.judged(t, "season"); j.Fresh.Count() != 29 {
+		t.Errorf("what newer code wrote is stale to older files: %v", j.Code)
+	}
 	_, _, err := s.run(t.Context(), plan.Request{Tables: []string{"season"}, Reprocess: plan.All, Explicit: true}, backfill.RunOptions{})
 	if _, refused := errors.AsType[*backfill.RefusedError](err); !refused {
 		t.Errorf("older code: %v", err)
