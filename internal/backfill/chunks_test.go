@@ -80,7 +80,7 @@ func TestRule21_AskedAgainBeforeAnotherTry(t *testing.T) {
 			s.seen.staging = nil
 			return errInjected
 		}
-		r, err := again(t, t.Context(), c, plan.Request{Tables: []string{"daily"}})
+		r, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}})
 		if err != nil || r.Exit != 5 || r.Published != 28 || r.Tables[0].Blocked != 1 {
 			t.Errorf("want all but one published, and that one blocked: %v: %s", err, describe(r))
 		}
