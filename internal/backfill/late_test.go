@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
@@ -213,4 +214,34 @@ func TestRule11_StoppedRightAfterTheCommit(t *testing.T) {
 	if j := s.judged(t, "daily"); !j.Unsettled.Empty() || j.Fresh.Count() != 16 {
 		t.Errorf("after it: unsettled %v, fresh %v", j.Unsettled, j.Fresh)
 	}
+}
+
+// TestI1_AHolderStopsWhenItsLeaseIsLost: another run has taken the range over while an attempt works; at the next renewal it is stopped.
+func TestI1_AHolderStopsWhenItsLeaseIsLost(t *testing.T) {
+	s := newProof(t, folder(t))
+	synctest.Test(t, func(t *testing.T) {
+		s.with(t, func(c *backfill.Coordinator) {
+			daily := c.Tables["daily"]
+			s.seen.published = func(ctx context.Context) {
+				s.seen.published = nil
+				s.ticks.Add(int64(time.Hour))
+				_, err := c.Ledger.Acquire(t.Context(), ledger.LeaseRequest{
+					ID: "l-other", Run: "r-other", Class: ledger.ClassBackfill, Holder: c.Holder, TTL: time.Minute, Settles: true,
+					Writes: []ledger.Claim{{Table: daily.Key, Axis: daily.Axis, Set: calendar.Of(march(31))}},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Hour):
+					t.Error("an hour after it has lost its lease it still works")
+				}
+			}
+			r, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}})
+			if err != nil || r.Exit != 5 || r.Published != 16 || r.Tables[0].Stopped != 13 {
+				t.Errorf("want what was committed recorded, and the rest stopped: %v: %s", err, describe(r))
+			}
+		})
+	})
 }

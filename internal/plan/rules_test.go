@@ -665,6 +665,18 @@ func TestRule20_ChecksCountForOrder(t *testing.T) {
 	}
 }
 
+// Where they are in no loop, a table comes after those that its checks read as well.
+func TestRule20_ChecksCountForOrderOfChunks(t *testing.T) {
+	b := newBuilder()
+	b.source("raw", calendar.Range(0, 2), seg(0, 2, 0, 3))
+	a := made("a", input("raw", same))
+	a.Checks = []*catalog.Check{{Kind: catalog.CheckRelationship, To: "b", Columns: []string{"id"}}}
+	b.table(a, calendar.Range(0, 2))
+	b.table(made("b", input("raw", same)), calendar.Range(0, 2))
+	after := b.world().RestsOn("a", calendar.Of(1), map[string]calendar.Set{"a": calendar.Range(0, 2), "b": calendar.Range(0, 2)})
+	wantSet(t, "a comes after b", after["b"], calendar.Of(1))
+}
+
 // A partition that failed shows as failed while nothing has changed since; after that it can simply be made.
 func TestRule15_FailedUntilSomethingChanges(t *testing.T) {
 	b := newBuilder()
