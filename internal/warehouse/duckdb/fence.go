@@ -113,15 +113,18 @@ func (w *Warehouse) raise(ctx context.Context, table string, set calendar.Set, t
 }
 
 // demand refuses unless the fence of every partition of the set is the token. It writes the rows it looks at, so that a transaction
-// that raises them at the same time conflicts with this one.
+// that raises them at the same time conflicts with this one. The token is turned over and back for that: an update that changes nothing is
+// none to the engine, and conflicts with nobody.
 func (c *conn) demand(ctx context.Context, table string, set calendar.Set, token history.Token) error {
-	n, err := c.exec(ctx, fmt.Sprintf(`UPDATE %s SET token = token WHERE table_key = %s AND token = %d AND "partition" IN (SELECT p FROM %s)`,
-		c.w.own("fence"), text(table), token, members(set)))
-	if err != nil {
-		return err
-	}
-	if n != int64(set.Count()) {
-		return c.fenced(ctx, table, set, token, func(stands history.Token) bool { return stands == token })
+	for _, stands := range []history.Token{token, -token} {
+		n, err := c.exec(ctx, fmt.Sprintf(`UPDATE %s SET token = -token WHERE table_key = %s AND token = %d AND "partition" IN (SELECT p FROM %s)`,
+			c.w.own("fence"), text(table), stands, members(set)))
+		if err != nil {
+			return err
+		}
+		if n != int64(set.Count()) {
+			return c.fenced(ctx, table, set, token, func(stands history.Token) bool { return stands == token })
+		}
 	}
 	return nil
 }

@@ -80,6 +80,36 @@ var togetherCases = []testCase{
 			s.holds(row{1, 1, int(high)})
 		}
 	}},
+	{"rule 2 once the fence has risen nothing more appears", func(s *store) {
+		// Enough rows that a publish takes a while, in the middle of which the fence rises; whoever settles then looks at the markers.
+		var ten []row
+		for k := range 10 {
+			ten = append(ten, row{1, k, 0})
+		}
+		q := "(" + s.query(ten...) + ")"
+		many := fmt.Sprintf("select a.d, a.k, a.v from %s as a, %s as b, %s as c, %s as e, %s as f", q, q, q, q, q)
+		for round := range 8 {
+			day, low := set(1), history.Token(2*round+1)
+			s.raise(numbers, day, low)
+			stage := s.stage(numbers, day, fmt.Sprint("a-", round), many)
+			began, ended := make(chan struct{}), make(chan error, 1)
+			go func() {
+				close(began)
+				_, err := s.w.Publish(s.ctx, publication(numbers, stage, day, low))
+				ended <- err
+			}()
+			<-began
+			for range round % 4 {
+				s.markers(numbers, day) // later and later
+			}
+			s.raise(numbers, day, low+1)
+			found := len(s.markers(numbers, day)) == 1 && s.markers(numbers, day)[0].Token == low
+			if err := <-ended; (err == nil) != found {
+				s.Fatalf("round %d: the marker was there when the fence had risen: %t; the publish: %v", round, found, err)
+			}
+			s.must(s.w.Discard(s.ctx, stage))
+		}
+	}},
 }
 
 // whole is fence, stage, publish and discard, with the error that stopped it.
