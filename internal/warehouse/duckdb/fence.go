@@ -129,11 +129,12 @@ func (c *conn) demand(ctx context.Context, table string, set calendar.Set, token
 	return nil
 }
 
-// fenced is the error that names the partitions of the set whose fence is not as allowed, or is not there.
+// fenced is the error that names the partitions of the set whose fence is not as allowed, or is not there. (Those that demand has found may
+// be turned over.)
 func (c *conn) fenced(ctx context.Context, table string, set calendar.Set, token history.Token, allowed func(stands history.Token) bool) error {
 	e := &warehouse.FencedError{Table: table, Token: token}
 	var fine []calendar.Partition
-	err := c.rows(ctx, fmt.Sprintf(`SELECT "partition", token FROM %s WHERE table_key = %s AND "partition" IN (SELECT p FROM %s)`,
+	err := c.rows(ctx, fmt.Sprintf(`SELECT "partition", abs(token) FROM %s WHERE table_key = %s AND "partition" IN (SELECT p FROM %s)`,
 		c.w.own("fence"), text(table), members(set)), func(r *sql.Rows) error {
 		var p, stands int64
 		if err := r.Scan(&p, &stands); err != nil {
