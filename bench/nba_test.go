@@ -59,7 +59,7 @@ const (
 
 // BenchmarkNBA runs the reference pipeline three ways side by side: as `headway run` does, as one hand-written script of the same statements
 // over the whole range, and as a loop over dates, of which every 20th date is run and the time multiplied. Run and script begin with the
-// files, in a database that is not there yet; both have DuckDB's own settings for threads and memory. Each phase is the shortest of the
+// files, in a database that is not there yet. Each phase is the shortest of the
 // rounds, and the ratios are of the shortest whole times.
 func BenchmarkNBA(b *testing.B) {
 	data := nbaData()
