@@ -11,8 +11,10 @@ import (
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/run"
 	"github.com/headway-data/headway/internal/warehouse"
 )
 
@@ -244,4 +246,28 @@ func TestI1_AHolderStopsWhenItsLeaseIsLost(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestAStopBeforeTheFirstChunk: whoever stops a run that still reserves and fences has stopped it; it has not failed.
+func TestAStopBeforeTheFirstChunk(t *testing.T) {
+	s := newProof(t, folder(t))
+	s.with(t, func(c *backfill.Coordinator) {
+		sight, err := c.Look(t.Context(), backfill.LookOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.Plan(t.Context(), sight, plan.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		r, err := c.Run(ctx, sight, p, backfill.RunOptions{Class: ledger.ClassBackfill, OnStart: func(ledger.RunID, int) {
+			cancel(&dispatch.StopError{Stop: run.Stop{Cause: run.CauseStopped, Signal: 2, Reason: "interrupted"}})
+		}})
+		if err == nil || r == nil || r.State != "stopped" || r.Exit != 130 || r.Published != 0 {
+			t.Errorf("%v: %+v", err, r)
+		}
+	})
+	s.mustRun(t, 0)
 }

@@ -54,6 +54,7 @@ type runner struct {
 	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
 	checked map[string]int          // by table: how many partitions were checked again
 	told    time.Time               // when the progress was stored last
+	stopped run.Stop                // why the run was to stop from outside; zero if nobody wanted that
 
 	preparations preparations
 }
@@ -73,6 +74,9 @@ func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts 
 		return nil, err
 	}
 	err := r.carryOut(ctx, claims)
+	if ctx.Err() != nil {
+		r.stopped = dispatch.StopOf(ctx)
+	}
 	return r.end(context.WithoutCancel(ctx), err)
 }
 
@@ -375,7 +379,7 @@ func (r *runner) end(ctx context.Context, cause error) (*Report, error) {
 	return report, cause
 }
 
-// refuse ends a run that never began, by what kept it from beginning.
+// refuse ends a run that never began, by what kept it from beginning or by who stopped it before.
 func (r *runner) refuse(cause error) error {
 	chunks := make([]run.Chunk, 0, len(r.plan.Steps))
 	for i, s := range r.plan.Steps {
@@ -397,14 +401,17 @@ func (r *runner) refuse(cause error) error {
 		refused  *RefusedError
 		input    *InputError
 	)
+	kind := run.RunRefused
 	switch {
+	case r.stopped.Cause != "":
+		kind, stop = run.StopRequested, r.stopped
 	case errors.As(cause, &conflict), errors.As(cause, &foreign), errors.As(cause, &locked), errors.As(cause, &fenced), errors.Is(cause, ledger.ErrLost):
 		stop.Cause = run.CauseConflict
 	case errors.As(cause, &refused), errors.As(cause, &input):
 		stop.Cause = run.CauseRefused
 	}
 	r.machine = machine
-	if err := machine.Apply(run.Event{Kind: run.RunRefused, Stop: stop}); err != nil {
+	if err := machine.Apply(run.Event{Kind: kind, Stop: stop}); err != nil {
 		return fmt.Errorf("end the run: %w", err)
 	}
 	return nil
