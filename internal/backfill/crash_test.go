@@ -71,7 +71,7 @@ var faultKinds = []fault{
 // process goes on, or dies with it. Then other processes run until nothing is left. What stands then is what an undisturbed run makes, and
 // every partition was published once.
 //
-// Every second call goes wrong in one of the ways, in turn; with HEADWAY_FAULTS=all each does in all four, which takes minutes.
+// Every second call goes wrong in one of the ways, in turn; with HEADWAY_FAULTS=all each does in all four, as `make test` has it.
 func TestEveryCallGoesWrong(t *testing.T) {
 	for _, prepare := range []func(t *testing.T) *scenario{first, correction} {
 		sc := prepare(t)
