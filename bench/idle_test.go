@@ -25,14 +25,16 @@ func (w *idle) Claim(context.Context, string) (map[string]history.Token, error) 
 	return map[string]history.Token{}, nil
 }
 
-func (w *idle) Raise(_ context.Context, table string, set calendar.Set, token history.Token) error {
+func (w *idle) Raise(_ context.Context, fences ...warehouse.Fence) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.fence[table] == nil {
-		w.fence[table] = map[calendar.Partition]history.Token{}
-	}
-	for p := range set.Partitions() {
-		w.fence[table][p] = token
+	for _, f := range fences {
+		if w.fence[f.Table] == nil {
+			w.fence[f.Table] = map[calendar.Partition]history.Token{}
+		}
+		for p := range f.Set.Partitions() {
+			w.fence[f.Table][p] = f.Token
+		}
 	}
 	return nil
 }

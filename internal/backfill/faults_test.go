@@ -220,8 +220,8 @@ func (w *watchedWarehouse) Prepare(ctx context.Context, shape warehouse.Shape) e
 	return w.do("Prepare", func() error { return w.Warehouse.Prepare(ctx, shape) })
 }
 
-func (w *watchedWarehouse) Raise(ctx context.Context, table string, set calendar.Set, token history.Token) error {
-	return w.do("Raise", func() error { return w.Warehouse.Raise(ctx, table, set, token) })
+func (w *watchedWarehouse) Raise(ctx context.Context, fences ...warehouse.Fence) error {
+	return w.do("Raise", func() error { return w.Warehouse.Raise(ctx, fences...) })
 }
 
 func (w *watchedWarehouse) Stage(ctx context.Context, req warehouse.StageRequest) (out *warehouse.Stage, err error) {

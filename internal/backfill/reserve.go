@@ -10,6 +10,7 @@ import (
 	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/worker"
 )
 
@@ -41,11 +42,15 @@ func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
 	for _, left := range r.lease.Settle {
 		settles[left.Table] = settles[left.Table].Union(left.Set)
 	}
+	fences := map[warehouse.Warehouse][]warehouse.Fence{}
 	for _, claim := range claims {
 		t := r.Tables[r.Keys[claim.Table]]
 		due := claim.Set.Intersect(r.sight.Expected[t.Name]).Union(settles[claim.Table])
-		if err := t.Warehouse.Raise(ctx, t.Key, due, r.lease.Tokens[t.Key]); err != nil {
-			return fmt.Errorf("fence %s: %w", t.Name, err)
+		fences[t.Warehouse] = append(fences[t.Warehouse], warehouse.Fence{Table: t.Key, Set: due, Token: r.lease.Tokens[t.Key]})
+	}
+	for w, all := range fences {
+		if err := w.Raise(ctx, all...); err != nil {
+			return fmt.Errorf("fence what was reserved: %w", err)
 		}
 	}
 	for _, left := range r.lease.Settle {

@@ -11,6 +11,7 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/executor/query"
+	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/worker"
 )
@@ -32,7 +33,7 @@ func (r *runner) prepare(ctx context.Context, table string) (why string, err err
 	t := r.Tables[table]
 	if t.SQL != nil {
 		component := r.componentOf(table)
-		err = r.inputsStand(ctx, t, component)
+		err = r.inputsStand(ctx, t, component, r.sight)
 		if err == nil && component.Loop {
 			err = r.prepareLoop(ctx, t, component)
 		}
@@ -68,11 +69,21 @@ func (c *Coordinator) stands(ctx context.Context, t *worker.Table) (bool, error)
 }
 
 // inputsStand refuses a query that reads a relation which is not there, though nothing of it is required. Of its own loop relations are
-// made.
-func (c *Coordinator) inputsStand(ctx context.Context, t *worker.Table, component catalog.Component) error {
+// made. Of what the ledger has a history the relation was made: nobody has to look.
+func (c *Coordinator) inputsStand(ctx context.Context, t *worker.Table, component catalog.Component, sight *Sight) error {
+	known := map[string]bool{}
+	if err := sight.View.With(ctx, func(w *plan.World) error {
+		for _, in := range t.Inputs {
+			h := w.Tables[in.Table]
+			known[in.Table] = h != nil && len(h.Segments) > 0
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
 	for _, in := range t.Inputs {
 		up := c.Tables[in.Table]
-		if slices.Contains(component.Tables, up.Table) {
+		if known[in.Table] || slices.Contains(component.Tables, up.Table) {
 			continue
 		}
 		switch there, err := c.stands(ctx, up); {

@@ -25,9 +25,9 @@ type Warehouse interface {
 	// floors gives, per table key, the highest token the warehouse has seen: a restored ledger must start above it.
 	Claim(ctx context.Context, ledger string) (floors map[string]history.Token, err error)
 
-	// Raise puts the fence over the partitions at token where it is lower; partitions without a fence row get one. It returns
-	// *FencedError naming partitions whose fence is already higher; then nothing was changed.
-	Raise(ctx context.Context, table string, set calendar.Set, token history.Token) error
+	// Raise puts the fence over the partitions at their token where it is lower; partitions without a fence row get one. All of it happens
+	// in one transaction: it returns *FencedError naming partitions of a table whose fence is already higher, and then nothing was changed.
+	Raise(ctx context.Context, fences ...Fence) error
 
 	// Stage computes a query's rows into a new stage, in one statement however many partitions it is for. The query selects the rows of
 	// the set's bounds; rows of those bounds that are outside the set are dropped (computed in passing); rows outside the bounds, or whose
@@ -112,6 +112,13 @@ type Dialect interface {
 	// Cells is a parenthesised query with the columns partition_start and partition_end and one <period>_start per period (null where
 	// the partition lies in none), a row for each partition of the set.
 	Cells(axis calendar.Axis, set calendar.Set, periods map[string][]calendar.Interval) string
+}
+
+// A Fence is what publishing to partitions of a table (by the ledger's key) demands from now on.
+type Fence struct {
+	Table string
+	Set   calendar.Set
+	Token history.Token
 }
 
 // A Target is a table as the warehouse sees it.

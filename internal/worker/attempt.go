@@ -65,7 +65,7 @@ func (w *Worker) compute(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	if err := w.pinned(ctx, t); err != nil {
 		return outcome{}, err
 	}
-	if err := t.Warehouse.Raise(ctx, t.Key, a.Set, a.Token); err != nil {
+	if err := t.Warehouse.Raise(ctx, warehouse.Fence{Table: t.Key, Set: a.Set, Token: a.Token}); err != nil {
 		return outcome{}, err
 	}
 	task := w.task(t, a, j, try, log)

@@ -114,7 +114,7 @@ func BenchmarkFeatures(b *testing.B) {
 		b.Fatal(err)
 	}
 	t := target("features")
-	if err := w.Raise(b.Context(), t.Table, set, 1); err != nil {
+	if err := w.Raise(b.Context(), warehouse.Fence{Table: t.Table, Set: set, Token: 1}); err != nil {
 		b.Fatal(err)
 	}
 	stageOf := func() *warehouse.Stage {
@@ -152,7 +152,7 @@ func BenchmarkFeatures(b *testing.B) {
 	})
 	b.Run("raise", func(b *testing.B) {
 		measured(b, func() {
-			if err := w.Raise(b.Context(), t.Table, set, 1); err != nil {
+			if err := w.Raise(b.Context(), warehouse.Fence{Table: t.Table, Set: set, Token: 1}); err != nil {
 				b.Fatal(err)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -73,43 +74,57 @@ func (w *Warehouse) Claim(ctx context.Context, ledger string) (map[string]histor
 	return floors, err
 }
 
-// Raise puts the fence over all partitions of the set in one statement, or over none.
-func (w *Warehouse) Raise(ctx context.Context, table string, set calendar.Set, token history.Token) error {
-	if set.Empty() {
+// Raise puts the fences over all partitions of their sets, or over none.
+func (w *Warehouse) Raise(ctx context.Context, fences ...warehouse.Fence) error {
+	fences = slices.DeleteFunc(slices.Clone(fences), func(f warehouse.Fence) bool { return f.Set.Empty() })
+	if len(fences) == 0 {
 		return nil
+	}
+	what := "raise the fence of " + fences[0].Table
+	if more := len(fences) - 1; more > 0 {
+		what = fmt.Sprintf("raise the fences of %s and %d more", fences[0].Table, more)
 	}
 	done, err := lock(ctx, w.raising)
 	if err != nil {
-		return fmt.Errorf("raise the fence of %s: %w", table, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer done()
 	// Who publishes other partitions is not in the way; a transaction that publishes these conflicts, and is waited for.
-	if err = w.raise(ctx, table, set, token); !isConflict(err) {
+	if err = w.raise(ctx, what, fences); !isConflict(err) {
 		return err
 	}
 	published, err := w.lockPublishing(ctx)
 	if err != nil {
-		return fmt.Errorf("raise the fence of %s: %w", table, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer published()
-	return w.raise(ctx, table, set, token)
+	return w.raise(ctx, what, fences)
 }
 
-func (w *Warehouse) raise(ctx context.Context, table string, set calendar.Set, token history.Token) error {
-	return w.use(ctx, "raise the fence of "+table, func(c *conn) error {
+func (w *Warehouse) raise(ctx context.Context, what string, fences []warehouse.Fence) error {
+	return w.use(ctx, what, func(c *conn) error {
 		_, err := c.transact(ctx, func() error {
-			n, err := c.exec(ctx, fmt.Sprintf(`INSERT INTO %s AS f (table_key, "partition", token) SELECT %s, p, %d FROM %s `+
-				"ON CONFLICT DO UPDATE SET token = excluded.token WHERE f.token <= excluded.token", w.own("fence"), text(table), token, members(set)))
-			if err != nil {
-				return err
-			}
-			if n != int64(set.Count()) {
-				return c.fenced(ctx, table, set, token, func(stands history.Token) bool { return stands <= token })
+			for _, f := range fences {
+				if err := c.raise(ctx, f); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
 		return err
 	})
+}
+
+func (c *conn) raise(ctx context.Context, f warehouse.Fence) error {
+	n, err := c.exec(ctx, fmt.Sprintf(`INSERT INTO %s AS f (table_key, "partition", token) SELECT %s, p, %d FROM %s `+
+		"ON CONFLICT DO UPDATE SET token = excluded.token WHERE f.token <= excluded.token", c.w.own("fence"), text(f.Table), f.Token, members(f.Set)))
+	if err != nil {
+		return err
+	}
+	if n != int64(f.Set.Count()) {
+		return c.fenced(ctx, f.Table, f.Set, f.Token, func(stands history.Token) bool { return stands <= f.Token })
+	}
+	return nil
 }
 
 // demand refuses unless the fence of every partition of the set is the token. It writes the rows it looks at, so that a transaction

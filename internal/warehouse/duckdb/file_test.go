@@ -122,7 +122,7 @@ func fill(path string) int {
 	ctx := context.Background()
 	w, err := duckdb.Open(ctx, path, duckdb.Options{})
 	if err == nil {
-		err = w.Raise(ctx, "t", calendar.Of(19723), 2)
+		err = w.Raise(ctx, warehouse.Fence{Table: "t", Set: calendar.Of(19723), Token: 2})
 	}
 	var stage *warehouse.Stage
 	if err == nil {
@@ -157,7 +157,7 @@ func TestAFullDiskLeavesWhatStood(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := calendar.Of(19723)
-	if err := w.Raise(t.Context(), "t", day, 1); err != nil {
+	if err := w.Raise(t.Context(), warehouse.Fence{Table: "t", Set: day, Token: 1}); err != nil {
 		t.Fatal(err)
 	}
 	stage, err := w.Stage(t.Context(), warehouse.StageRequest{Target: fullTarget, Set: day, Attempt: "a", Query: "select date '2024-01-01' as d, 'before' as v"})
@@ -309,7 +309,7 @@ func TestReadOnly(t *testing.T) {
 	if state := look(one); state.Rows != 2 {
 		t.Fatalf("state %+v", state)
 	}
-	err = one.Raise(t.Context(), "t", calendar.Of(1), 1)
+	err = one.Raise(t.Context(), warehouse.Fence{Table: "t", Set: calendar.Of(1), Token: 1})
 	if err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Fatalf("raised a fence: %v", err)
 	}
@@ -338,7 +338,7 @@ func TestAStatementEndsWithItsContext(t *testing.T) {
 		t.Fatalf("error %v, want the context's cause", err)
 	}
 	// The connection is fit for the next.
-	if err := w.Raise(t.Context(), "t", calendar.Of(1), 1); err != nil {
+	if err := w.Raise(t.Context(), warehouse.Fence{Table: "t", Set: calendar.Of(1), Token: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {

@@ -56,7 +56,7 @@ func publicationOf(target warehouse.Target, stage *warehouse.Stage) warehouse.Pu
 
 func write(t *testing.T, w *Warehouse, target warehouse.Target, query string) *warehouse.Published {
 	t.Helper()
-	if err := w.Raise(t.Context(), target.Table, calendar.Of(monday), 1); err != nil {
+	if err := w.Raise(t.Context(), warehouse.Fence{Table: target.Table, Set: calendar.Of(monday), Token: 1}); err != nil {
 		t.Fatal(err)
 	}
 	done, err := w.Publish(t.Context(), publicationOf(target, staged(t, w, target, query)))

@@ -128,7 +128,7 @@ func TestNBAPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	players := target("nba.players") // a schema of the file's own name
-	if err := w.Raise(t.Context(), players.Table, set, 1); err != nil {
+	if err := w.Raise(t.Context(), warehouse.Fence{Table: players.Table, Set: set, Token: 1}); err != nil {
 		t.Fatal(err)
 	}
 	query := "select * exclude (min_sec) from raw_player_box where game_date >= %s and game_date < %s"

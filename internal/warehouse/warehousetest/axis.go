@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/warehouse"
 )
 
 // instants are moments around changes of clocks, and a few drawn at random.
@@ -62,7 +63,7 @@ func (s *store) assigned(kind string, axis calendar.Axis, values []string, want 
 	}
 	some := calendar.Of(half...)
 	for token := range 2 {
-		s.must(s.w.Raise(s.ctx, target.Table, some, 1))
+		s.must(s.w.Raise(s.ctx, warehouse.Fence{Table: target.Table, Set: some, Token: 1}))
 		done := s.publish(target, stage, some, 1)
 		if len(done.Inserted) != len(half) || len(done.Replaced) != token*len(half) {
 			s.Fatalf("%v: inserted %d, replaced %d, want %d", axis, len(done.Inserted), len(done.Replaced), len(half))

@@ -59,10 +59,17 @@ var fenceCases = []testCase{
 		s.raise(numbers, calendar.Set{}, 1)
 		s.publish(numbers, s.stage(numbers, set(1, 2, 3), "a", s.query(row{1, 1, 1})), set(1, 2, 3), 5)
 	}},
+	{"fences of several tables rise together or not at all", func(s *store) {
+		other := warehouse.Fence{Table: numbers.Table + "2", Set: set(1), Token: 3}
+		s.must(s.w.Raise(s.ctx, warehouse.Fence{Table: numbers.Table, Set: set(2), Token: 9}))
+		s.fenced(s.w.Raise(s.ctx, other, warehouse.Fence{Table: numbers.Table, Set: set(1, 2), Token: 7}), set(2), 9)
+		other.Token = 2 // lower than what was not raised
+		s.must(s.w.Raise(s.ctx, other, warehouse.Fence{Table: numbers.Table, Set: set(1, 2), Token: 9}))
+	}},
 	{"a fence that is higher refuses all of it", func(s *store) {
 		s.raise(numbers, set(1, 2, 3), 5)
 		s.raise(numbers, set(2), 9)
-		s.fenced(s.w.Raise(s.ctx, numbers.Table, set(1, 2, 3, 4), 7), set(2), 9)
+		s.fenced(s.w.Raise(s.ctx, warehouse.Fence{Table: numbers.Table, Set: set(1, 2, 3, 4), Token: 7}), set(2), 9)
 		// Nothing was changed: 5 still holds 1 and 3, and 4 has no fence.
 		s.publish(numbers, s.stage(numbers, set(1, 3), "a", s.query(row{1, 1, 1}, row{3, 1, 1})), set(1, 3), 5)
 		_, err := s.w.Publish(s.ctx, publication(numbers, s.stage(numbers, set(4), "b", s.query(row{4, 1, 1})), set(4), 7))
@@ -123,7 +130,7 @@ var fenceCases = []testCase{
 			for i, stage := range stages {
 				wg.Go(func() {
 					token := history.Token(i + 2)
-					if s.w.Raise(s.ctx, numbers.Table, set(day), token) == nil {
+					if s.w.Raise(s.ctx, warehouse.Fence{Table: numbers.Table, Set: set(day), Token: token}) == nil {
 						_, err := s.w.Publish(s.ctx, publication(numbers, stage, set(day), token))
 						var fenced *warehouse.FencedError
 						if err != nil && !errors.As(err, &fenced) {

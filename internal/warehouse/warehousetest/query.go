@@ -112,7 +112,7 @@ var queryCases = []testCase{
 	}},
 	{"a warehouse that was closed says so", func(s *store) {
 		s.must(s.w.Close())
-		if err := s.w.Raise(s.ctx, numbers.Table, set(1), 1); err == nil {
+		if err := s.w.Raise(s.ctx, warehouse.Fence{Table: numbers.Table, Set: set(1), Token: 1}); err == nil {
 			s.Fatal("raised a fence after Close")
 		}
 		s.must(s.w.Close())

@@ -125,7 +125,7 @@ func (s *store) must(err error) {
 
 func (s *store) raise(target warehouse.Target, set calendar.Set, token history.Token) {
 	s.Helper()
-	s.must(s.w.Raise(s.ctx, target.Table, set, token))
+	s.must(s.w.Raise(s.ctx, warehouse.Fence{Table: target.Table, Set: set, Token: token}))
 }
 
 func (s *store) stage(target warehouse.Target, set calendar.Set, attempt, query string) *warehouse.Stage {

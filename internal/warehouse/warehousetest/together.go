@@ -114,7 +114,7 @@ var togetherCases = []testCase{
 
 // whole is fence, stage, publish and discard, with the error that stopped it.
 func (s *store) whole(target warehouse.Target, set calendar.Set, token history.Token, attempt, query string) error {
-	if err := s.w.Raise(s.ctx, target.Table, set, token); err != nil {
+	if err := s.w.Raise(s.ctx, warehouse.Fence{Table: target.Table, Set: set, Token: token}); err != nil {
 		return err
 	}
 	stage, err := s.w.Stage(s.ctx, warehouse.StageRequest{Target: target, Set: set, Query: query, Attempt: attempt})
@@ -190,7 +190,7 @@ func (s *store) modelRaise(t *rapid.T, target warehouse.Target, m *model) {
 			higher = append(higher, d)
 		}
 	}
-	err := s.w.Raise(s.ctx, target.Table, set(days...), token)
+	err := s.w.Raise(s.ctx, warehouse.Fence{Table: target.Table, Set: set(days...), Token: token})
 	var fenced *warehouse.FencedError
 	if len(higher) > 0 {
 		if !errors.As(err, &fenced) || !fenced.Fenced.Equal(set(higher...)) {
