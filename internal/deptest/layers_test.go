@@ -53,7 +53,7 @@ var layers = map[string]layer{
 	// A suite holds each driver against the model in memory, where there is one.
 	"internal/ledger/ledgertest": {
 		imports: []string{"internal/calendar", "internal/history", "internal/ledger", "internal/ledger/mem"},
-		modules: testModules,
+		modules: append([]string{"github.com/anishathalye/porcupine"}, testModules...),
 	},
 	"internal/warehouse/warehousetest": {
 		imports: []string{"internal/calendar", "internal/history", "internal/warehouse"},

@@ -1,6 +1,7 @@
 package mem_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/headway-data/headway/internal/ledger"
@@ -30,4 +31,9 @@ func TestConformance(t *testing.T) { ledgertest.Run(t, newHarness) }
 // The model against another of itself: it must be a function of what it is told.
 func TestModel(t *testing.T) {
 	ledgertest.Model(t, newHarness)
+}
+
+func TestLinearizable(t *testing.T) {
+	h := newHarness(t)
+	ledgertest.Linearizable(t, rand.Uint64(), h.World(), []ledger.Ledger{h.Open(t)})
 }
