@@ -33,7 +33,10 @@ func (r LeaseRequest) Check() error {
 	if len(r.Writes)+len(r.Reads) == 0 {
 		return errors.New("a lease needs a claim")
 	}
-	if !r.Hold() && r.TTL <= 0 {
+	if r.Run == "" {
+		return errors.New("a lease needs a run")
+	}
+	if r.TTL <= 0 {
 		return fmt.Errorf("a lease needs a time to live, not %s", r.TTL)
 	}
 	for _, claims := range [][]Claim{r.Writes, r.Reads} {
@@ -50,9 +53,6 @@ func (r LeaseRequest) Check() error {
 	}
 	return nil
 }
-
-// Hold reports whether the request is for a hold: a lease of no run, which nobody but a person ends.
-func (r LeaseRequest) Hold() bool { return r.Run == "" }
 
 // Check reports what is wrong with a request whatever the ledger holds, but for its clock.
 func (r AttemptRequest) Check(now history.Seq) error {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that callers branch on; drivers wrap them with what and where.
@@ -31,7 +32,7 @@ func (e *ConflictError) Error() string {
 	c := e.Conflicts[0]
 	who := fmt.Sprintf("run %s (%s, pid %d on %s, user %s)", c.Run, c.Class, c.Holder.PID, c.Holder.Host, c.Holder.User)
 	if c.Hold {
-		who = fmt.Sprintf("a hold by %s: %s", c.Holder.User, c.Reason)
+		who = fmt.Sprintf("a hold by %s since %s: %s", c.Holder.User, c.Since.UTC().Format(time.DateTime), c.Reason)
 	}
 	more := ""
 	if n := len(e.Conflicts) - 1; n > 0 {

@@ -45,14 +45,15 @@ type Ledger interface {
 	// which is returned with what changed. (Rule 17: gains and losses are logged alike.)
 	Observe(ctx context.Context, seen Observation) (Observed, error)
 
-	// Acquire grants a write lease over all claims or none. If a live lease of another run or a hold overlaps a claim, a
-	// *ConflictError names every one of them. What overlaps a lease that ended unsettled is granted only to a request that says
+	// Acquire grants a write lease over all claims or none. If a live lease of another run or a hold overlaps a claim to write, a
+	// *ConflictError names every one of them; holds do not keep from reading. What overlaps a lease that ended unsettled is granted only to a request that says
 	// it will settle: Lease.Settle then names those partitions, and no attempt may start on them before Settle was called.
 	// The tokens are fresh, one per table. Acquire also expires leases whose time is over or whose holder is known to be dead.
 	Acquire(ctx context.Context, req LeaseRequest) (*Lease, error)
 
 	// Renew extends leases by their TTL and returns those that are still live. A lease that is missing from the answer has ended
-	// and cannot come back.
+	// and cannot come back. Of a run that is asked to stop no lease is extended: it lasts for what is left of its TTL, so that a holder
+	// that does not answer loses it.
 	Renew(ctx context.Context, leases []LeaseID) ([]LeaseID, error)
 
 	// Release gives partitions back, or all of the lease when claims is nil. Partitions in flight cannot be released: they become
@@ -67,7 +68,25 @@ type Ledger interface {
 	// Intents are the intents not yet recorded or ended, for the tables: what a crash may have left.
 	Intents(ctx context.Context, tables []string) ([]Intent, error)
 
+	// Leases lists the leases that have not ended, and the holds that stand, oldest first; at most limit. It changes nothing.
+	Leases(ctx context.Context, f LeaseFilter) ([]LeaseRecord, error)
+
+	// Order carries out a person's word on who may write. Each is audited, a line for each table that it touches, with what stood there
+	// before and after; one that finds nothing to do is not, and does not move the clock. It returns the clock of the change.
+	//
+	//   - OrderHold: *ConflictError names every live lease of a run that overlaps; leases there that are over end. Holds may overlap one another.
+	//     While a hold stands no lease is granted over it, so nothing starts there. What is unsettled under it stays so.
+	//   - OrderUnhold: releases the set, whoever put the holds on. What is not held is left alone.
+	//   - OrderBreak: the lease ends (rule 2): what it has in flight becomes unsettled, the rest is free. ErrNotFound where there never was such
+	//     a lease, ErrLost where it has ended already. Recording what was committed under it is not refused.
+	//   - OrderStop: is kept with the run and seen in its record and its leases. ErrNotFound where there is no such run. A run that has ended, or
+	//     was asked before, is left as it is.
+	//   - OrderStopHold: in one transaction also ends all leases of the run, as OrderBreak does, and puts a hold over what they claimed, or, where
+	//     it has none, over what the run's record says that it writes (then *ConflictError as for OrderHold). It does so also of a run that has ended.
+	Order(ctx context.Context, o Order) (history.Seq, error)
+
 	// PutRun stores a run, new or changed. The State of a stored run only moves forward; a run that has ended stays as it is.
+	// That it was asked to stop stays, whatever run.Stop says.
 	PutRun(ctx context.Context, run RunRecord) error
 
 	// Runs lists runs, newest first, at most limit. A filter's empty fields match all.
@@ -205,7 +224,7 @@ type Lease struct {
 
 // A Conflict is one overlap that stands in the way of a request.
 type Conflict struct {
-	Lease   LeaseID // "" for a hold without a run
+	Lease   LeaseID // or the id of the hold
 	Run     RunID
 	Class   Class
 	Table   string
@@ -422,6 +441,7 @@ type RunRecord struct {
 	Ended     bool
 	StartedAt time.Time
 	EndedAt   time.Time
+	Stop      StopRequest // filled by the ledger: that somebody wants it to end
 }
 
 // A RunFilter selects runs.
@@ -476,7 +496,7 @@ type AuditEntry struct {
 	Position int64
 	At       time.Time
 	Actor    Actor
-	Action   string // mark, hold, lease.break, override …
+	Action   string // mark.fresh, hold, lease.break, …
 	Table    string
 	Set      calendar.Set
 	Reason   string

@@ -88,6 +88,7 @@ func (f *fixture) undisturbed() {
 		"metrics":  func(l ledger.Ledger) (any, error) { return l.Metrics(f.ctx, table, calendar.All()) },
 		"audit":    func(l ledger.Ledger) (any, error) { return l.Audit(f.ctx, ledger.AuditFilter{}) },
 		"runs":     func(l ledger.Ledger) (any, error) { return l.Runs(f.ctx, ledger.RunFilter{}) },
+		"leases":   func(l ledger.Ledger) (any, error) { return l.Leases(f.ctx, ledger.LeaseFilter{}) },
 	} {
 		got, err := read(f.l)
 		f.ok(err)
@@ -120,6 +121,16 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 			in.Metrics = append(in.Metrics, ledger.Metric{Check: "t.x", Partition: p, Value: 0.5, Weight: 3, Passed: true})
 		}
 		return in
+	}
+	order := func(kind ledger.OrderKind) ledger.Order {
+		return ledger.Order{
+			ID: ledger.LeaseID("o-" + string(kind)), Kind: kind, Table: table, Axis: day, Set: days(2, 6), Lease: "l-3", Run: "r-1", Reason: "so", At: at,
+		}
+	}
+	lease3 := func() ledger.LeaseRequest { // beside what stays held
+		req := lease("3", second)
+		req.Writes = []ledger.Claim{claim(0, 8)}
+		return req
 	}
 	a, b, c := attempt("1", "a-1", 0, 3), attempt("1", "a-2", 3, 5), attempt("1", "a-3", 5, 8)
 	type ctx = context.Context
@@ -177,7 +188,18 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 			_, err := l.Mark(ctx, ledger.Mark{Kind: ledger.MarkStale, Table: table, Axis: day, Set: days(0, 2), Reason: "so", At: at.Add(time.Hour)})
 			return err
 		},
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderStop)); return err },
 		func(ctx ctx, l ledger.Ledger) error { return l.Release(ctx, "l-2", nil) },
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderStopHold)); return err },
+		func(ctx ctx, l ledger.Ledger) error {
+			o := order(ledger.OrderUnhold)
+			o.Set = days(0, 8)
+			_, err := l.Order(ctx, o)
+			return err
+		},
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Acquire(ctx, lease3()); return err },
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderBreak)); return err },
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderHold)); return err },
 		func(ctx ctx, l ledger.Ledger) error {
 			return l.PutRun(ctx, ledger.RunRecord{ID: "r-1", State: "done", Ended: true, Sets: []ledger.Claim{claim(0, 9)}, StartedAt: at})
 		},

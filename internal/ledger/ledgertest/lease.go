@@ -129,6 +129,7 @@ var leaseCases = []testCase{
 			"no id":       func(r *ledger.LeaseRequest) { r.ID = "" },
 			"no claim":    func(r *ledger.LeaseRequest) { r.Writes = nil },
 			"empty claim": func(r *ledger.LeaseRequest) { r.Writes[0].Set = calendar.Set{} },
+			"no run":      func(r *ledger.LeaseRequest) { r.Run = "" },
 			"no ttl":      func(r *ledger.LeaseRequest) { r.TTL = 0 },
 			"twice":       func(r *ledger.LeaseRequest) { r.Writes = append(r.Writes, r.Writes[0]) },
 		} {
@@ -228,23 +229,6 @@ var leaseCases = []testCase{
 		live, err := f.l.Renew(f.ctx, []ledger.LeaseID{l.ID})
 		f.ok(err)
 		same(f, "live leases", len(live), 0)
-	}},
-	{"HoldStopsWriters", func(f *fixture) {
-		hold := f.request(2, 4)
-		hold.Run, hold.TTL, hold.Reason = "", 0, "do not touch"
-		f.acquire(hold)
-		f.w.Advance(1000 * time.Hour)
-		f.w.Kill(hold.Holder)
-		got := f.refused(f.request(0, 9))
-		same(f, "conflicts", len(got), 1)
-		same(f, "hold", got[0].Hold, true)
-		same(f, "reason", got[0].Reason, "do not touch")
-		f.sets("overlap", got[0].Overlap, days(2, 4))
-		f.sets("held", f.history().Held, days(2, 4))
-		f.sets("reserved", f.history().Reserved, calendar.Set{})
-		f.ok(f.l.Release(f.ctx, hold.ID, nil))
-		f.sets("held after", f.history().Held, calendar.Set{})
-		f.acquire(f.request(0, 9))
 	}},
 	{"ReadersWaitOnlyForWhatIsInFlight", func(f *fixture) {
 		l := f.acquire(f.request(0, 6))

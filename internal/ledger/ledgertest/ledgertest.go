@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Recheck", recheckCases},
 		{"Observe", observeCases},
 		{"Mark", markCases},
+		{"Order", orderCases},
 		{"Read", readCases},
 		{"Run", runCases},
 		{"Rules", ruleCases},

@@ -35,7 +35,7 @@ func Model(t *testing.T, open func(t *testing.T) Harness) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"acquire": m.acquire, "acquire again": m.acquireAgain, "renew": m.renew, "release": m.release, "pass time": m.passTime,
 			"die": m.die, "restart": m.restart, "start": m.start, "intend": m.intend, "record": m.record, "fail": m.fail,
-			"settle": m.settle, "recheck": m.recheck, "observe": m.observe, "mark": m.mark, "run": m.run, "": m.compare,
+			"settle": m.settle, "recheck": m.recheck, "observe": m.observe, "mark": m.mark, "order": m.order, "run": m.run, "": m.compare,
 		})
 		for _, key := range modelTables {
 			m.compareTable(key)
@@ -141,10 +141,7 @@ func (m *machine) acquire(*rapid.T) {
 		ID: ledger.LeaseID(m.name("l")), Run: ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 3).Draw(m.t, "run"))), Class: ledger.ClassBackfill,
 		Holder: m.w.Holder(), Writes: m.drawClaims("write"), TTL: ttl, Settles: m.chance(70, "settles"), Reason: "because",
 	}
-	switch {
-	case m.chance(10, "hold"):
-		req.Run = ""
-	case m.chance(20, "reads"):
+	if m.chance(20, "reads") {
 		req.Reads = m.drawClaims("read")
 	}
 	if m.chance(5, "another axis") && len(req.Writes) > 0 && m.seen[req.Writes[0].Table] != nil {
@@ -448,6 +445,30 @@ func (m *machine) mark(*rapid.T) {
 	_, _ = both(m, func(l ledger.Ledger) (history.Seq, error) { return l.Mark(m.ctx, k) })
 }
 
+func (m *machine) order(*rapid.T) {
+	o := ledger.Order{
+		ID: ledger.LeaseID(m.name("o")), Table: m.drawTable(), Axis: day, Set: m.drawSet("ordered"),
+		Kind: rapid.SampledFrom([]ledger.OrderKind{
+			ledger.OrderHold, ledger.OrderHold, ledger.OrderUnhold, ledger.OrderBreak, ledger.OrderStop, ledger.OrderStopHold,
+		}).Draw(m.t, "kind"),
+		Lease: "unknown", Run: ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 4).Draw(m.t, "run"))),
+		Actor: ledger.Actor{User: "ada", Host: "host", PID: 7}, Reason: "because", At: m.w.Now(),
+	}
+	if len(m.leases) > 0 && m.chance(90, "known") {
+		o.Lease = m.aLease().ID
+	}
+	if m.chance(40, "ends") {
+		o.Until = m.w.Now().Add(time.Duration(rapid.IntRange(1, 4).Draw(m.t, "until")) * ttl / 3)
+	}
+	if m.chance(10, "open") {
+		o.Set = calendar.Range(rapid.SampledFrom([]calendar.Partition{3, calendar.Beginning}).Draw(m.t, "from"), calendar.Horizon)
+	}
+	if m.chance(5, "another axis") && m.seen[o.Table] != nil {
+		o.Axis = calendar.Axis{Grain: calendar.Month}
+	}
+	_, _ = both(m, func(l ledger.Ledger) (history.Seq, error) { return l.Order(m.ctx, o) })
+}
+
 func (m *machine) run(*rapid.T) {
 	r := ledger.RunRecord{
 		ID:    ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 3).Draw(m.t, "run"))),
@@ -484,6 +505,7 @@ func (m *machine) compareTable(key string) {
 		"runs":     func(l ledger.Ledger) (any, error) { return l.Runs(m.ctx, ledger.RunFilter{Table: key}) },
 		"audit":    func(l ledger.Ledger) (any, error) { return l.Audit(m.ctx, ledger.AuditFilter{Table: key}) },
 		"verify":   func(l ledger.Ledger) (any, error) { return l.VerifyAudit(m.ctx) },
+		"leases":   func(l ledger.Ledger) (any, error) { return l.Leases(m.ctx, ledger.LeaseFilter{Table: key}) },
 	} {
 		got, err := read(m.driver)
 		m.ok(err)

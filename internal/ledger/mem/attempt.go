@@ -58,9 +58,6 @@ func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (*
 	if x.ended {
 		return nil, fmt.Errorf("lease %s: %w", req.Lease, ledger.ErrLost)
 	}
-	if x.req.Hold() {
-		return nil, fmt.Errorf("lease %s is a hold: nothing is written under it", req.Lease)
-	}
 	if a, err := l.attempt(req.ID); err == nil {
 		out := a.right()
 		return &out, nil

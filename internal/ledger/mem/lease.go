@@ -25,7 +25,7 @@ type lease struct {
 
 // over reports whether a lease is live no longer though nobody has ended it yet.
 func (l *Ledger) over(x *lease) bool {
-	return !x.ended && !x.req.Hold() && l.opts.Machine.Ended(x.req.Holder, x.deadline)
+	return !x.ended && l.opts.Machine.Ended(x.req.Holder, x.deadline)
 }
 
 // Acquire grants a lease.
@@ -83,7 +83,7 @@ func (l *Ledger) answer(x *lease) *ledger.Lease {
 	out := &ledger.Lease{ID: x.req.ID, Run: x.req.Run, TTL: x.req.TTL, Tokens: map[string]history.Token{}}
 	maps.Copy(out.Tokens, x.tokens)
 	for _, c := range x.req.Writes {
-		if left := l.unsettled(c.Table, nil).Intersect(x.writes[c.Table]); !left.Empty() && !x.req.Hold() {
+		if left := l.unsettled(c.Table, nil).Intersect(x.writes[c.Table]); !left.Empty() {
 			out.Settle = append(out.Settle, ledger.Claim{Table: c.Table, Axis: c.Axis, Set: left})
 		}
 	}
@@ -148,6 +148,13 @@ func (l *Ledger) conflicts(req ledger.LeaseRequest, overdue []*lease) []ledger.C
 			out = append(out, l.conflict(x, key, set))
 		}
 	}
+	for _, h := range l.holds {
+		for _, c := range req.Writes {
+			if overlap := l.standing(h, c.Table).Intersect(c.Set); !overlap.Empty() {
+				out = append(out, h.conflict(c.Table, overlap))
+			}
+		}
+	}
 	ledger.SortConflicts(out)
 	return out
 }
@@ -155,10 +162,7 @@ func (l *Ledger) conflicts(req ledger.LeaseRequest, overdue []*lease) []ledger.C
 func (l *Ledger) conflict(x *lease, key string, overlap calendar.Set) ledger.Conflict {
 	c := ledger.Conflict{
 		Lease: x.req.ID, Run: x.req.Run, Class: x.req.Class, Table: key, Overlap: overlap, Holder: x.req.Holder, Since: x.since,
-		Hold: x.req.Hold(), Reason: x.req.Reason,
-	}
-	if c.Hold {
-		c.Lease = ""
+		Reason: x.req.Reason,
 	}
 	if i := l.run(x.req.Run); i >= 0 {
 		c.Command, c.Done, c.Total = l.runs[i].Command, l.runs[i].Done, l.runs[i].Total
@@ -168,7 +172,7 @@ func (l *Ledger) conflict(x *lease, key string, overlap calendar.Set) ledger.Con
 
 // demandSettled refuses what would write over unsettled partitions without settling them, or read them.
 func (l *Ledger) demandSettled(req ledger.LeaseRequest, overdue []*lease) error {
-	if !req.Settles && !req.Hold() {
+	if !req.Settles {
 		for _, c := range req.Writes {
 			if left := l.unsettled(c.Table, overdue).Intersect(c.Set); !left.Empty() {
 				return fmt.Errorf("%d partitions of %s: %w", left.Count(), c.Table, ledger.ErrUnsettled)
@@ -222,7 +226,13 @@ func (l *Ledger) Renew(ctx context.Context, ids []ledger.LeaseID) ([]ledger.Leas
 	var seq history.Seq
 	for _, id := range ids {
 		x := l.leases[id]
-		if x == nil || x.ended || (!x.req.Hold() && !l.opts.Machine.Renewable(x.req.Holder)) {
+		if x == nil || x.ended || !l.opts.Machine.Renewable(x.req.Holder) {
+			continue
+		}
+		if l.stopOf(x.req.Run).Asked() {
+			if !l.over(x) {
+				live = append(live, id)
+			}
 			continue
 		}
 		if l.over(x) && len(x.writes) > 0 { // it was shown as ended

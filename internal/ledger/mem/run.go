@@ -27,8 +27,10 @@ func (l *Ledger) PutRun(ctx context.Context, r ledger.RunRecord) error {
 	i := l.run(r.ID)
 	switch {
 	case i < 0:
+		r.Stop = ledger.StopRequest{}
 		l.runs = append(l.runs, r)
 	case r.Replaces(l.runs[i]):
+		r.Stop = l.runs[i].Stop
 		l.runs[i] = r
 	}
 	return nil

@@ -55,10 +55,15 @@ func (l *Ledger) Head(ctx context.Context) (history.Seq, error) {
 	return l.clock, nil
 }
 
-// hasOverdue reports whether a lease over the table has ended that nobody has noticed.
+// hasOverdue reports whether a lease or a hold over the table has ended that nobody has noticed.
 func (l *Ledger) hasOverdue(key string) bool {
 	for _, x := range l.leases {
 		if l.over(x) && !x.writes[key].Empty() {
+			return true
+		}
+	}
+	for _, h := range l.holds {
+		if !h.sets[key].Empty() && l.standing(h, key).Empty() {
 			return true
 		}
 	}
@@ -79,12 +84,12 @@ func (l *Ledger) history(key string, since history.Seq) *history.Table {
 		}
 	}
 	for _, x := range l.leases {
-		switch {
-		case x.req.Hold():
-			h.Held = h.Held.Union(x.writes[key])
-		case !l.over(x):
+		if !l.over(x) {
 			h.Reserved = h.Reserved.Union(x.writes[key])
 		}
+	}
+	for _, x := range l.holds {
+		h.Held = h.Held.Union(l.standing(x, key))
 	}
 	for _, a := range l.attempts {
 		if a.rec.Table != key {

@@ -181,6 +181,6 @@ func FuzzReadPage(f *testing.F) {
 		_, _ = readPage(verdictCodec{}, nil, blob)
 		_, _ = readPage(measureCodec{}, nil, blob)
 		_, _ = readIntent(blob)
-		_, _ = readRun(blob)
+		_, _ = unpackRun(blob)
 	})
 }

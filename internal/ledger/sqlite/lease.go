@@ -15,7 +15,7 @@ import (
 type lease struct {
 	id       int64
 	name     ledger.LeaseID
-	run      ledger.RunID // "" for a hold
+	run      ledger.RunID
 	class    ledger.Class
 	ended    bool
 	deadline time.Duration
@@ -37,11 +37,9 @@ func (x *lease) read(r row) {
 	}
 }
 
-func (x *lease) hold() bool { return x.run == "" }
-
 // over reports whether a lease is live no longer though nobody has ended it yet.
 func (l *Ledger) over(x *lease) bool {
-	return !x.ended && !x.hold() && l.opts.Machine.Ended(x.holder, x.deadline)
+	return !x.ended && l.opts.Machine.Ended(x.holder, x.deadline)
 }
 
 func (s *session) leaseNamed(name ledger.LeaseID) (*lease, error) {
@@ -87,7 +85,11 @@ func (t *tx) acquire(req ledger.LeaseRequest) (*ledger.Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	ending, err := t.standAside(way)
+	held, err := t.heldConflicts(req)
+	if err != nil {
+		return nil, err
+	}
+	ending, err := t.standAside(way, held)
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +211,8 @@ func (s *session) flightsOver(table int64, set calendar.Set, each func(flight)) 
 	}, selectFlights, table, over.Start, over.End)
 }
 
-// standAside gives the leases in the way that are over, or a ConflictError for those that are not.
-func (t *tx) standAside(way obstacles) ([]*lease, error) {
+// standAside gives the leases in the way that are over, or a ConflictError for those that are not and for the holds.
+func (t *tx) standAside(way obstacles, conflicts []ledger.Conflict) ([]*lease, error) {
 	leases := map[int64]*lease{}
 	overlaps := map[int64]map[string]calendar.Set{}
 	for _, o := range way {
@@ -227,7 +229,6 @@ func (t *tx) standAside(way obstacles) ([]*lease, error) {
 		overlaps[o.lease][o.key] = overlaps[o.lease][o.key].Union(o.set)
 	}
 	var ending []*lease
-	var conflicts []ledger.Conflict
 	for _, id := range sortedKeys(leases) {
 		x := leases[id]
 		if t.ledger.over(x) {
@@ -251,10 +252,7 @@ func (t *tx) standAside(way obstacles) ([]*lease, error) {
 
 func (s *session) conflict(x *lease, key string, overlap calendar.Set) (ledger.Conflict, error) {
 	c := ledger.Conflict{
-		Lease: x.name, Run: x.run, Class: x.class, Table: key, Overlap: overlap, Holder: x.holder, Since: x.since, Hold: x.hold(), Reason: x.reason,
-	}
-	if c.Hold {
-		c.Lease = ""
+		Lease: x.name, Run: x.run, Class: x.class, Table: key, Overlap: overlap, Holder: x.holder, Since: x.since, Reason: x.reason,
 	}
 	stored, err := s.storedRun(x.run)
 	if err != nil || stored == nil {
@@ -269,7 +267,7 @@ func (way obstacles) demandSettled(req ledger.LeaseRequest, ending []*lease) err
 	left, key := calendar.Set{}, ""
 	for _, o := range way {
 		doubtful := o.unsettled || (o.flight && slices.ContainsFunc(ending, func(x *lease) bool { return x.id == o.lease }))
-		if !doubtful || (o.write && (req.Settles || req.Hold())) {
+		if !doubtful || (o.write && req.Settles) {
 			continue
 		}
 		if key == "" || key == o.key {
@@ -326,6 +324,9 @@ func (t *tx) grant(req ledger.LeaseRequest) (*ledger.Lease, error) {
 	for i, c := range req.Writes {
 		tab, err := t.known(c.Table)
 		if err != nil {
+			return nil, err
+		}
+		if err := t.dropPast(tab); err != nil {
 			return nil, err
 		}
 		t.touch(tab)
@@ -385,7 +386,7 @@ func (t *tx) answer(x *lease) (*ledger.Lease, error) {
 		keys = append(keys, key)
 		out.Tokens[key] = history.Token(r.int())
 	}
-	if err := r.err(); err != nil || x.hold() {
+	if err := r.err(); err != nil {
 		return out, err
 	}
 	left := map[string][]calendar.Interval{}
@@ -429,7 +430,17 @@ func (t *tx) renew(ids []ledger.LeaseID) ([]ledger.LeaseID, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !found || x.ended || (!x.hold() && !machine.Renewable(x.holder)) {
+		if !found || x.ended || !machine.Renewable(x.holder) {
+			continue
+		}
+		stop, err := t.stopOf(x.run)
+		if err != nil {
+			return nil, err
+		}
+		if stop.Asked() {
+			if !t.ledger.over(&x) {
+				live = append(live, id)
+			}
 			continue
 		}
 		if t.ledger.over(&x) { // it was shown as ended

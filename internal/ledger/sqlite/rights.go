@@ -47,8 +47,6 @@ func (t *tx) holding(name ledger.LeaseID) (*holding, error) {
 		return nil, fmt.Errorf("lease %s: %w", name, ledger.ErrNotFound)
 	case ended:
 		return nil, fmt.Errorf("lease %s: %w", name, ledger.ErrLost)
-	case x.run == "":
-		return nil, fmt.Errorf("lease %s is a hold: nothing is written under it", name)
 	}
 	if t.rights.leases == nil || len(t.rights.leases) >= maxRights {
 		t.rights.leases = map[ledger.LeaseID]*holding{}

@@ -41,7 +41,16 @@ func packRun(v *ledger.RunRecord) []byte {
 	return p.b
 }
 
-func readRun(b []byte) (ledger.RunRecord, error) {
+// readRun reads a record and whether the run is asked to stop.
+func readRun(stored row) (ledger.RunRecord, error) {
+	v, err := unpackRun(stored.blob(0))
+	if err == nil {
+		v.Stop, err = readStop(stored.blob(1))
+	}
+	return v, err
+}
+
+func unpackRun(b []byte) (ledger.RunRecord, error) {
 	r := reader{s: string(b)}
 	v := ledger.RunRecord{ID: ledger.RunID(r.text()), State: ledger.RunState(r.text()), Class: ledger.Class(r.text()), Command: r.text()}
 	v.Holder = ledger.Holder{Host: r.text(), Boot: r.text(), PID: int(r.int()), Start: r.int(), User: r.text()}
@@ -67,10 +76,10 @@ func readRun(b []byte) (ledger.RunRecord, error) {
 func (s *session) storedRun(id ledger.RunID) (*ledger.RunRecord, error) {
 	var out *ledger.RunRecord
 	_, err := s.first(func(r row) error {
-		v, err := readRun(r.blob(0))
+		v, err := readRun(r)
 		out = &v
 		return err
-	}, `SELECT record FROM run WHERE name = ?`, string(id))
+	}, `SELECT record, stop FROM run WHERE name = ?`, string(id))
 	return out, err
 }
 
@@ -118,7 +127,7 @@ func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) (out []ledger.Run
 	if f.Active {
 		add("ended = 0")
 	}
-	query := `SELECT record FROM run`
+	query := `SELECT record, stop FROM run`
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
@@ -126,7 +135,7 @@ func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) (out []ledger.Run
 	err = l.read(ctx, func(s *session) error {
 		out = nil
 		return s.query(func(r row) error {
-			v, err := readRun(r.blob(0))
+			v, err := readRun(r)
 			out = append(out, v)
 			return err
 		}, query+" ORDER BY started DESC, id DESC LIMIT ?", args...)

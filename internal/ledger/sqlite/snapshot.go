@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -54,10 +55,10 @@ type gathering struct {
 	*session
 	ledger   *Ledger
 	since    history.Seq
+	now      time.Time // wall clock
 	snapshot *history.Snapshot
 	tables   map[int64]*gathered
 	over     map[int64]bool // leases that are live no longer though nobody has ended them
-	holds    map[int64]bool
 }
 
 // A gathered table is a history and the pieces it is made of.
@@ -70,7 +71,7 @@ type gathered struct {
 
 func (l *Ledger) newGathering(s *session, since history.Seq) *gathering {
 	return &gathering{
-		session: s, ledger: l, since: since, tables: map[int64]*gathered{}, over: map[int64]bool{}, holds: map[int64]bool{},
+		session: s, ledger: l, since: since, now: l.opts.Now(), tables: map[int64]*gathered{}, over: map[int64]bool{},
 		snapshot: &history.Snapshot{Ledger: l.id, Tables: map[string]*history.Table{}, Periods: map[string][]history.PeriodChange{}},
 	}
 }
@@ -82,7 +83,7 @@ func (g *gathering) read(wanted func(key string) bool) error {
 	for _, step := range []func() error{
 		g.readOver,
 		func() error { return g.readTables(wanted) },
-		g.readPeriods, g.readClaims, g.readFlights, g.readExpected, g.readVersions, g.readPages,
+		g.readPeriods, g.readClaims, g.readHolds, g.readFlights, g.readExpected, g.readVersions, g.readPages,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -107,10 +108,7 @@ func (g *gathering) readOver() error {
 	var x lease
 	return g.query(func(r row) error {
 		x.read(r)
-		switch {
-		case x.hold():
-			g.holds[x.id] = true
-		case machine.Ended(x.holder, x.deadline):
+		if machine.Ended(x.holder, x.deadline) {
 			g.over[x.id] = true
 		}
 		return nil
@@ -119,7 +117,11 @@ func (g *gathering) readOver() error {
 
 // readTables finds the tables that are asked for and, where only changes are, have changed.
 func (g *gathering) readTables(wanted func(key string) bool) error {
-	shaken := map[int64]bool{} // claimed by a lease that is over
+	shaken := map[int64]bool{} // claimed by a lease that is over, or under a hold that is
+	err := g.query(func(r row) error { shaken[r.int(0)] = true; return nil }, `SELECT DISTINCT table_id FROM hold WHERE until <= ?`, g.now)
+	if err != nil {
+		return err
+	}
 	for lease := range g.over {
 		err := g.query(func(r row) error { shaken[r.int(0)] = true; return nil }, `SELECT DISTINCT table_id FROM claim WHERE lease_id = ?`, lease)
 		if err != nil {
@@ -220,14 +222,18 @@ func (g *gathering) readPages() error {
 
 func (g *gathering) readClaims() error {
 	return g.each(func(t *gathered, r row) error {
-		switch lease := r.int(3); {
-		case g.holds[lease]:
-			t.held = append(t.held, r.interval(1))
-		case !g.over[lease]:
+		if !g.over[r.int(3)] {
 			t.reserved = append(t.reserved, r.interval(1))
 		}
 		return nil
 	}, `SELECT table_id, start, end, lease_id FROM claim`, "", "start")
+}
+
+func (g *gathering) readHolds() error {
+	return g.each(func(t *gathered, r row) error {
+		t.held = append(t.held, r.interval(1))
+		return nil
+	}, `SELECT table_id, start, end FROM hold`, "(until IS NULL OR until > ?)", "start", g.now)
 }
 
 func (g *gathering) readFlights() error {

@@ -81,7 +81,9 @@ func downgrade(t *testing.T, path string) {
 		rewrite(t.Context(), conn, "attempt", "intent", "intent IS NOT NULL", func(blob []byte) ([]byte, error) { return blob[:len(blob)-1], nil }),
 	)
 	must0(t, err)
-	for _, statement := range []string{"DELETE FROM goose_db_version WHERE version_id = 2", "PRAGMA user_version = 1"} {
+	for _, statement := range []string{
+		"DROP TABLE hold", "ALTER TABLE run DROP COLUMN stop", "DELETE FROM goose_db_version WHERE version_id > 1", "PRAGMA user_version = 1",
+	} {
 		_, err := conn.ExecContext(t.Context(), statement)
 		must0(t, err)
 	}
