@@ -311,8 +311,10 @@ func (s *sim) complete(p *Plan) {
 			asked = asked.Within(r.Axis.Convert(r.Interval, t.Axis))
 		}
 		for q := range asked.Partitions() {
-			// What the run itself changed of what the checks read, the next one checks again.
-			if m.unchecked(t, q) && !m.watchedChanged(t, q, p.Seq, true) {
+			// What the run itself changed of what the checks read, the next one checks again. What was sure to be written, and so to be
+			// checked, may wait for rows that failed: it is stale, and is checked when it is written.
+			waits := len(s.failed) > 0 && !m.isFresh(t, q)
+			if m.unchecked(t, q) && !m.watchedChanged(t, q, p.Seq, true) && !waits {
 				s.t.Fatalf("%s %s is not checked after the run", t.Name, t.Axis.ID(q))
 			}
 		}
