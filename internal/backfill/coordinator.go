@@ -86,6 +86,22 @@ func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, err
 	return c, nil
 }
 
+// Coordinates reports whether this ledger may write to all warehouses: a *warehouse.ForeignLedgerError names the one that does. Nothing is
+// claimed by asking.
+func (c *Coordinator) Coordinates(ctx context.Context) error {
+	for _, w := range c.Project.Warehouses {
+		read, err := c.OpenWarehouse(ctx, w, c.Dir, true)
+		if err != nil {
+			return fmt.Errorf("open warehouse %s: %w", w.Name, err)
+		}
+		_, err = read.Claim(ctx, c.Ledger.ID())
+		if err = errors.Join(err, read.Close()); err != nil {
+			return fmt.Errorf("warehouse %s: %w", w.Name, err)
+		}
+	}
+	return nil
+}
+
 // defaultState is where a project keeps its state that does not say.
 const defaultState = "sqlite:.headway/state.db"
 

@@ -71,6 +71,7 @@ func (inv *invocation) examine(dir string, add func(string, error, string) bool)
 	}
 	defer inv.close(c)
 	add("state", nil, fmt.Sprintf("%s, ledger %s", c.Ledger.URL(), c.Ledger.ID()))
+	add("warehouses", c.Coordinates(inv.ctx), "are coordinated by this ledger, or by none yet")
 	n, err := c.Ledger.VerifyAudit(inv.ctx)
 	add("audit log", err, entriesOf(n)+", whole")
 	sight, err := c.Look(inv.ctx, backfill.LookOptions{})
