@@ -32,3 +32,13 @@ func listNames(names []string, limit int) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }
+
+// A TakenError is a conflict with others who have the partitions, and what to do about it.
+type TakenError struct {
+	Err  error
+	Next string
+}
+
+func (e *TakenError) Error() string { return e.Err.Error() }
+
+func (e *TakenError) Unwrap() error { return e.Err }

@@ -102,7 +102,8 @@ func lost(why error) error {
 }
 
 // keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
-// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does.
+// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does. It also ends when
+// somebody has asked the run to stop; nothing is renewed from then on.
 func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -110,11 +111,19 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 		defer close(done)
 		tick := time.NewTicker(leaseTTL / 4)
 		defer tick.Stop()
+		ask := time.NewTicker(askEvery)
+		defer ask.Stop()
 		misses := 0
 		for {
 			select {
 			case <-quit:
 				return
+			case <-ask.C:
+				if why := r.askedToStop(context.WithoutCancel(ctx)); why != nil {
+					cancel(why)
+					return
+				}
+				continue
 			case <-tick.C:
 			}
 			live, err := r.Ledger.Renew(context.WithoutCancel(ctx), []ledger.LeaseID{r.lease.ID})

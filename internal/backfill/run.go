@@ -74,8 +74,11 @@ func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts 
 		return nil, err
 	}
 	err := r.carryOut(ctx, claims)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		r.stopped = dispatch.StopOf(ctx)
+	case r.stopped.Cause == run.CauseStopped && (r.machine == nil || !r.machine.State().Ended()):
+		err = nil // a person stopped it while it still reserved: that is no failure
 	}
 	return r.end(context.WithoutCancel(ctx), err)
 }
@@ -184,7 +187,12 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	}
 	r.sight.View.Own(claims)
 	held, stop := r.keep(ctx)
-	defer stop()
+	defer func() {
+		if held.Err() != nil {
+			r.stopped = dispatch.StopOf(held)
+		}
+		stop()
+	}()
 	if err := r.fence(held, claims); err != nil {
 		return err
 	}
@@ -274,9 +282,16 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 			}
 			return r.note(b.Table, run.Result{Blocked: set, Cause: cause, Reason: reason})
 		}
+		held := ""
+		if !b.Held.Empty() {
+			var err error
+			if held, err = r.HeldWhy(ctx, b.Table, b.Held); err != nil {
+				return err
+			}
+		}
 		if err := errors.Join(
 			note(b.Set.Minus(b.Held), "", blockedReason(b)),
-			note(b.Held, run.CauseConflict, b.Table+" is held"),
+			note(b.Held, run.CauseConflict, held),
 		); err != nil {
 			return fmt.Errorf("note what is blocked: %w", err)
 		}

@@ -58,6 +58,12 @@ type commands struct {
 	Observe observeCmd `cmd:"" group:"work" help:"Look at the sources: rows, columns, changes."`
 	Check   checkCmd   `cmd:"" group:"work" help:"Run the checks on what is published."`
 
+	Stop   stopCmd   `cmd:"" group:"who" help:"End a run; with --hold so that nothing starts it again."`
+	Hold   holdCmd   `cmd:"" group:"who" help:"Keep a table or a range of it from being written."`
+	Unhold unholdCmd `cmd:"" group:"who" help:"Release a hold."`
+	Lease  leaseCmd  `cmd:"" group:"who" help:"End a lease from outside."`
+	Fence  fenceCmd  `cmd:"" group:"who" help:"Ask whether a token may still write."`
+
 	Status statusCmd `cmd:"" group:"see" help:"Coverage by state, watermark, holes."`
 	Why    whyCmd    `cmd:"" group:"see" help:"Why a partition is as it is, down to the root."`
 	Ps     psCmd     `cmd:"" group:"see" help:"Runs under way: who, what, how far."`
@@ -79,6 +85,7 @@ type commands struct {
 var groups = []kong.Group{
 	{Key: "project", Title: "The project:"},
 	{Key: "work", Title: "To do the work:"},
+	{Key: "who", Title: "Who may write:"},
 	{Key: "see", Title: "To see what was done:"},
 	{Key: "help", Title: "Help:"},
 }

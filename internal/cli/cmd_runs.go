@@ -3,8 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +62,10 @@ func (cmd psCmd) Run(inv *invocation) error {
 	for i := range runs {
 		list = append(list, answerOf(c, &runs[i], inv.Now()))
 	}
+	holds, err := inv.holds(c)
+	if err != nil {
+		return err
+	}
 	var leases []leaseAnswer
 	if cmd.Leases {
 		if leases, err = inv.leases(c); err != nil {
@@ -74,90 +76,16 @@ func (cmd psCmd) Run(inv *invocation) error {
 		return inv.answer(struct {
 			Schema string        `json:"schema"`
 			Runs   []runAnswer   `json:"runs"`
-			Holds  []string      `json:"holds"`
+			Holds  []holdAnswer  `json:"holds"`
 			Leases []leaseAnswer `json:"leases"`
-		}{"headway.ps/v1", list, []string{}, leases})
+		}{"headway.ps/v1", list, holds, leases})
 	}
 	inv.printRuns(c, cmd.All, runs, list)
+	inv.printHolds(holds)
 	if cmd.Leases {
 		inv.printLeases(leases)
 	}
 	return nil
-}
-
-// A leaseAnswer is a stretch of a table that is not free.
-type leaseAnswer struct {
-	Table     string                `json:"table"`
-	State     string                `json:"state"` // reserved, in_flight, unsettled
-	Intervals []backfill.IntervalID `json:"intervals"`
-	Run       *string               `json:"run"`
-
-	text string
-}
-
-// leases lists what is reserved by live runs, what is being written, and what was left by runs that ended without saying what they did.
-func (inv *invocation) leases(c *backfill.Coordinator) ([]leaseAnswer, error) {
-	snapshot, err := c.Ledger.Snapshot(inv.ctx, slices.Sorted(maps.Keys(c.Keys)))
-	if err != nil {
-		return nil, fmt.Errorf("read the state: %w", err)
-	}
-	active, err := c.Ledger.Runs(inv.ctx, ledger.RunFilter{Active: true})
-	if err != nil {
-		return nil, fmt.Errorf("list the runs: %w", err)
-	}
-	out := []leaseAnswer{}
-	for _, t := range c.Project.Tables {
-		key := c.Tables[t.Name].Key
-		h := snapshot.Table(key)
-		for _, kind := range []struct {
-			state string
-			set   calendar.Set
-		}{{"in_flight", h.InFlight}, {"reserved", h.Reserved.Minus(h.InFlight)}, {"unsettled", h.Unsettled}} {
-			for _, part := range byRun(active, key, kind.set) {
-				out = append(out, leaseAnswer{t.Name, kind.state, c.Intervals(t.Name, part.set), part.run, c.Format(t.Name, part.set)})
-			}
-		}
-	}
-	return out, nil
-}
-
-type runPart struct {
-	run *string
-	set calendar.Set
-}
-
-// byRun parts a set of a table by the runs that hold it.
-func byRun(active []ledger.RunRecord, key string, set calendar.Set) []runPart {
-	var out []runPart
-	for i := range active {
-		for _, claim := range active[i].Sets {
-			if here := set.Intersect(claim.Set); claim.Table == key && !here.Empty() {
-				id := string(active[i].ID)
-				out = append(out, runPart{&id, here})
-				set = set.Minus(here)
-			}
-		}
-	}
-	if !set.Empty() {
-		out = append(out, runPart{nil, set})
-	}
-	return out
-}
-
-func (inv *invocation) printLeases(leases []leaseAnswer) {
-	if len(leases) == 0 {
-		inv.print("no leases")
-		return
-	}
-	rows := [][]string{{"TABLE", "STATE", "PARTITIONS", "RUN"}}
-	for _, l := range leases {
-		run := "-"
-		if l.Run != nil {
-			run = *l.Run
-		}
-		rows = append(rows, []string{l.Table, l.State, l.text, run})
-	}
-	inv.table(rows)
 }
 
 func (inv *invocation) printRuns(c *backfill.Coordinator, all bool, runs []ledger.RunRecord, list []runAnswer) {

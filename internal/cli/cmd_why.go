@@ -52,6 +52,13 @@ func (cmd whyCmd) Run(inv *invocation) error {
 		return inv.answerWhy(chain, origin)
 	}
 	inv.printChain(chain)
+	if len(chain.Links) > 0 && chain.Links[0].State == plan.StateHeld {
+		why, err := c.HeldWhy(inv.ctx, cmd.Table, calendar.Of(p))
+		if err != nil {
+			return err
+		}
+		inv.print("%s", why)
+	}
 	if origin != nil {
 		inv.print("written by attempt %s of run %s at %s, code %s", origin.Attempt, origin.Run, origin.At.UTC().Format(time.DateTime), short(origin.Code))
 		for _, read := range origin.Read {

@@ -105,6 +105,7 @@ func nextOf(err error) *string {
 	var (
 		input    *backfill.InputError
 		refused  *backfill.RefusedError
+		taken    *backfill.TakenError
 		conflict *ledger.ConflictError
 		foreign  *warehouse.ForeignLedgerError
 		locked   *warehouse.LockedError
@@ -122,6 +123,10 @@ func nextOf(err error) *string {
 		next = refused.Next
 	case errors.As(err, &project) && len(project) > 0:
 		next = firstOf(project[0].Next, "correct it, then `headway validate`")
+	case errors.As(err, &taken):
+		next = taken.Next
+	case errors.As(err, &conflict) && len(conflict.Conflicts) > 0 && conflict.Conflicts[0].Hold:
+		next = "see the holds with `headway ps`, and run again when it is released with `headway unhold`"
 	case errors.As(err, &conflict):
 		next = "see who holds them with `headway ps --leases`, and run again when they are free"
 	case errors.As(err, &foreign):

@@ -14,15 +14,10 @@ import (
 // laterCommands are the commands of the contract that this version does not have. They are no part of the help, and say so when called.
 type laterCommands struct {
 	Exec   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Wrap a command of your own."`
-	Stop   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Stop a run."`
 	Pause  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Pause a run."`
 	Resume laterCmd `cmd:"" hidden:"" passthrough:"" help:"Resume a run."`
 	Retry  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Do again what a run left."`
-	Hold   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Keep a table from being written."`
-	Unhold laterCmd `cmd:"" hidden:"" passthrough:"" help:"Release a hold."`
 	Adopt  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Give a running process a lease."`
-	Lease  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Break a lease."`
-	Fence  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether a token may still write."`
 	Gate   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether work may pass."`
 	Verify laterCmd `cmd:"" hidden:"" passthrough:"" help:"Find writes behind Headway's back."`
 	Undo   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Put back what a run replaced."`
@@ -38,7 +33,6 @@ type laterCmd struct {
 // instead says what does the work of a command until it is there.
 var instead = map[string]string{
 	"exec":   "give the table a `command` in the project file and use `headway run`",
-	"stop":   "interrupt the run's process (Ctrl-C, or TERM to the pid that `headway ps` shows): it stops cleanly, and `headway run` does the rest",
 	"pause":  "interrupt the run's process: the next `headway run` does exactly what is left",
 	"resume": "use `headway run`: it does exactly what is left",
 	"retry":  "use `headway run`, or `headway run --reprocess failed,quarantined`",

@@ -8,8 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/ledger/sqlite"
 )
 
 // schemaSet compiles the schemas that `headway schema` prints, closed: a key that a schema does not name is an error here, so that the schemas
@@ -144,6 +149,21 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		{"promote", 0, "code promote daily_revenue --reason x", nil},
 		{"mark", 0, "code accept daily_revenue --reason x", nil},
 		{"doctor", 0, "doctor", nil},
+		{"fence", 4, "fence check --table daily_revenue --token 1", nil},
+		{"stop", 0, "stop last --reason x", nil},
+		{"stop", 0, "stop last --hold --reason x", nil},
+		{"hold", 0, "hold daily_revenue --from 2024-03-10 --until 90m --reason x", nil},
+		{"hold", 0, "hold weekly_average --reason x", nil},
+		{"error", 2, "hold weekly_average", nil},
+		{"ps", 0, "ps", nil},
+		{"why", 0, "why weekly_average 2024-03-10", nil},
+		{"unhold", 0, "unhold daily_revenue", nil},
+		{"unhold", 0, "unhold daily_revenue", nil},
+		{"unhold", 0, "unhold weekly_average --reason x", nil},
+		{"error", 2, "lease break l-none --reason x", nil},
+		{"ps", 0, "ps --leases", func() { leased(t, s.dir) }},
+		{"error", 4, "hold weekly_average --reason x", nil},
+		{"lease_break", 0, "lease break l-1 --reason x", nil},
 		{"wait", 4, "wait weekly_average --timeout 1ms --no-observe", func() {
 			if _, code := s.run("mark", "weekly_average", "--as", "stale", "--reason", "x"); code != 0 {
 				t.Fatal("mark failed")
@@ -176,5 +196,26 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		if name != "project" && set.done[name] == nil {
 			t.Errorf("no answer was checked against the schema %q", name)
 		}
+	}
+}
+
+// leased takes a lease over a table of the project, as a run of this process would.
+func leased(t *testing.T, dir string) {
+	t.Helper()
+	l, err := sqlite.Open(t.Context(), filepath.Join(dir, ".headway", "state.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // the test looks at what it wrote
+	entries, err := l.Audit(t.Context(), ledger.AuditFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.Acquire(t.Context(), ledger.LeaseRequest{
+		ID: "l-1", Run: "r-1", Class: ledger.ClassFix, Holder: sqlite.ThisProcess(), TTL: time.Hour,
+		Writes: []ledger.Claim{{Table: entries[len(entries)-1].Table, Axis: calendar.Axis{Grain: calendar.Day}, Set: calendar.Range(0, 9)}},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

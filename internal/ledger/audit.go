@@ -5,9 +5,33 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
+	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
 )
+
+// An AuditEntry is one line of the audit log. Hash covers every field and the hash before it.
+type AuditEntry struct {
+	Position int64
+	At       time.Time
+	Actor    Actor
+	Action   string // mark.fresh, hold, lease.break, …
+	Table    string
+	Set      calendar.Set
+	Reason   string
+	Before   string // JSON
+	After    string // JSON
+	Previous string
+	Hash     string
+}
+
+// An AuditFilter selects entries.
+type AuditFilter struct {
+	Table string
+	Since time.Time
+	Limit int // 0: 1000
+}
 
 // Sealed gives the entry its place in the chain: position, the hash before it, and its own over everything.
 func (e AuditEntry) Sealed(position int64, previous string) AuditEntry {

@@ -490,25 +490,3 @@ type VersionRecord struct {
 	At       time.Time
 	Head     bool
 }
-
-// An AuditEntry is one line of the audit log. Hash covers every field and the hash before it.
-type AuditEntry struct {
-	Position int64
-	At       time.Time
-	Actor    Actor
-	Action   string // mark.fresh, hold, lease.break, …
-	Table    string
-	Set      calendar.Set
-	Reason   string
-	Before   string // JSON
-	After    string // JSON
-	Previous string
-	Hash     string
-}
-
-// An AuditFilter selects entries.
-type AuditFilter struct {
-	Table string
-	Since time.Time
-	Limit int // 0: 1000
-}
