@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
@@ -69,6 +70,7 @@ func stepEnvironment(store warehouse.Warehouse) backfill.Environment {
 	began := time.Now()
 	var ids atomic.Int64
 	return backfill.Environment{
+		Boot:   bootclock.Now,
 		Now:    func() time.Time { return stepsEpoch.Add(time.Since(began)) },
 		NewID:  func(prefix string) string { return fmt.Sprintf("%s-%08d", prefix, ids.Add(1)) },
 		Lookup: os.LookupEnv, Random: func() float64 { return 0 }, Holder: thisProcess(), Alive: func(ledger.Holder) bool { return true },

@@ -11,12 +11,19 @@ import (
 	_ "time/tzdata" // zones on machines that have no zone files
 
 	"github.com/headway-data/headway/internal/cli"
+	"github.com/headway-data/headway/internal/executor/shim"
 )
 
 // version is set by the build.
 var version = "dev"
 
-func main() { os.Exit(run()) }
+func main() {
+	// The process that supervises a command is this program, too. It is that and nothing else.
+	if shim.Asked(os.Args) {
+		os.Exit(shim.Main(os.Args))
+	}
+	os.Exit(run())
+}
 
 func run() int {
 	dir, err := os.Getwd()

@@ -72,7 +72,7 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 	if t.SQL != nil {
 		bound.Executor, err = query.New(t, wh)
 	} else {
-		bound.Executor, err = command.New(t, wh, command.Options{})
+		bound.Executor, err = command.New(t, wh, command.Options{Shim: c.Shim})
 	}
 	return bound, err
 }

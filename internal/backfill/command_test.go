@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/warehouse"
 )
@@ -22,6 +23,9 @@ import (
 const commandVariable = "HEADWAY_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
+	if shim.Asked(os.Args) { // before it is a command: the shim has the command's variables
+		os.Exit(shim.Main(os.Args))
+	}
 	if mode := os.Getenv(commandVariable); mode != "" {
 		if err := command(mode); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -20,7 +20,9 @@ import (
 // An Environment is what a process gives to the use cases: its clock, its randomness, its variables, its folder, who it is. Nothing below
 // reads any of them by itself.
 type Environment struct {
-	Now    func() time.Time
+	Now func() time.Time
+	// Boot is the machine's boot clock, which leases go by.
+	Boot   func() time.Duration
 	NewID  func(prefix string) string
 	Lookup func(name string) (string, bool)
 	Random func() float64 // in [0, 1)
@@ -28,6 +30,8 @@ type Environment struct {
 	// Alive reports whether a holder of this machine still runs.
 	Alive func(h ledger.Holder) bool
 	Log   *slog.Logger
+	// Shim is how the shim of commands is started: see command.Options. Without one, tables made by commands are refused.
+	Shim []string
 	// Sources and Warehouses open the drivers; the wiring provides them.
 	OpenLedger    func(ctx context.Context, url, dir string, readOnly bool) (ledger.Ledger, error)
 	OpenWarehouse func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error)

@@ -16,6 +16,7 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/history"
@@ -73,7 +74,9 @@ func (s *site) environment() backfill.Environment {
 	s.pid.Add(1)
 	machine := ledger.Machine{Host: "here", Boot: "boot", Clock: func() time.Duration { return time.Hour + time.Duration(s.ticks.Load()) }, Alive: s.alive}
 	return backfill.Environment{
-		Now: s.now,
+		Now:  s.now,
+		Boot: bootclock.Now,
+		Shim: itself(),
 		NewID: func(prefix string) string {
 			return fmt.Sprintf("%s-%06d", prefix, s.ids.Add(1))
 		},
@@ -559,4 +562,13 @@ func (s *site) acceptLosses(t *testing.T) {
 			}
 		}
 	})
+}
+
+// itself is the test's binary, which TestMain makes a shim.
+func itself() []string {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return []string{path}
 }

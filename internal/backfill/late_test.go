@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/dispatch"
+	"github.com/headway-data/headway/internal/executor"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/run"
@@ -270,4 +272,67 @@ func TestAStopBeforeTheFirstChunk(t *testing.T) {
 		}
 	})
 	s.mustRun(t, 0)
+}
+
+// A trusting executor computes nothing: it watches for ten minutes how long the lease is trusted, while renewals come and, at last, fail.
+type trusting struct {
+	boot     func() time.Duration
+	fail     func()
+	told     []time.Duration // what was left of the trust, each second
+	lateness time.Duration   // how long after the trust's end the attempt was stopped
+}
+
+func (e *trusting) Produce(ctx context.Context, t executor.Task) (*warehouse.Stage, *executor.Report, error) {
+	for range 600 {
+		<-time.After(time.Second)
+		until, _ := t.Trust.Until()
+		e.told = append(e.told, until-e.boot())
+	}
+	e.fail()
+	<-ctx.Done()
+	until, _ := t.Trust.Until()
+	e.lateness = e.boot() - until
+	return nil, nil, context.Cause(ctx)
+}
+
+// An unreachable ledger renews nothing once it is down.
+type unreachable struct {
+	ledger.Ledger
+	down atomic.Bool
+}
+
+func (l *unreachable) Renew(ctx context.Context, leases []ledger.LeaseID) ([]ledger.LeaseID, error) {
+	if l.down.Load() {
+		return nil, errInjected
+	}
+	return l.Ledger.Renew(ctx, leases)
+}
+
+// TestTrustIsRenewed: what works under a lease is told how long it is trusted, each time that it is renewed: always for a while, and never
+// for so long that it could not be ended before the ledger gives the partitions to somebody else.
+func TestTrustIsRenewed(t *testing.T) {
+	s := newProof(t, folder(t))
+	synctest.Test(t, func(t *testing.T) {
+		s.with(t, func(c *backfill.Coordinator) {
+			began := time.Now()
+			c.Boot = func() time.Duration { return time.Hour + time.Since(began) }
+			l := &unreachable{Ledger: c.Ledger}
+			c.Ledger = l
+			e := &trusting{boot: c.Boot, fail: func() { l.down.Store(true) }}
+			c.Tables["daily"].Executor = e
+			report, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}})
+			if err != nil || report.Published != 0 {
+				t.Errorf("%v: %s", err, describe(report))
+			}
+			for i, left := range e.told {
+				if left <= 0 || left > 45*time.Second {
+					t.Errorf("after %d s the lease is trusted for %s more", i+1, left)
+					break
+				}
+			}
+			if len(e.told) != 600 || e.lateness > 0 {
+				t.Errorf("%d seconds, and it was stopped %s after the trust had ended", len(e.told), e.lateness)
+			}
+		})
+	})
 }

@@ -102,8 +102,9 @@ func lost(why error) error {
 }
 
 // keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
-// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does. It also ends when
-// somebody has asked the run to stop; nothing is renewed from then on.
+// been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does. Each renewal
+// extends the trust, which the shims of running commands go by even if this process is suspended. It also ends when somebody has asked the
+// run to stop; nothing is renewed from then on.
 func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -126,10 +127,12 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 				continue
 			case <-tick.C:
 			}
+			asked := r.Boot()
 			live, err := r.Ledger.Renew(context.WithoutCancel(ctx), []ledger.LeaseID{r.lease.ID})
 			switch {
 			case err == nil && len(live) == 1:
 				misses = 0
+				r.trust.Extend(asked + trusted)
 			case err == nil:
 				cancel(lost(errors.New("another run has taken the partitions over")))
 				return

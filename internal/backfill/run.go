@@ -12,6 +12,7 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/dispatch/local"
+	"github.com/headway-data/headway/internal/executor"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/run"
@@ -21,7 +22,9 @@ import (
 
 // The bounds of a run.
 const (
-	leaseTTL  = 60 * time.Second
+	leaseTTL = 60 * time.Second
+	// trusted is for how long a holder trusts its lease. The rest is for ending what works under it: TERM, 10 s of grace, KILL.
+	trusted   = leaseTTL * 3 / 4
 	maxEvents = 5_000 // events of a run that are kept with its record
 )
 
@@ -49,6 +52,7 @@ type runner struct {
 	plan    *plan.Plan
 	record  ledger.RunRecord
 	lease   *ledger.Lease
+	trust   *executor.Trust // of the lease
 	machine *run.Run
 	metrics *metrics
 	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
@@ -177,6 +181,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 		return err
 	}
 	r.sweep(ctx)
+	r.trust = executor.NewTrust(r.Boot() + trusted) // from before the ledger's deadline is set
 	var err error
 	r.lease, err = r.Ledger.Acquire(ctx, ledger.LeaseRequest{
 		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, TTL: leaseTTL,
@@ -357,7 +362,7 @@ func (r *runner) worker() *worker.Worker {
 		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
-		Prepare: r.prepare,
+		Prepare: r.prepare, Trust: r.trust,
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {

@@ -14,10 +14,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/headway-data/headway/internal/cli"
+	"github.com/headway-data/headway/internal/executor/shim"
 )
 
 // TestMain lets the scripts run headway as a program of its own: the test binary again.
 func TestMain(m *testing.M) {
+	if shim.Asked(os.Args) {
+		os.Exit(shim.Main(os.Args))
+	}
 	testscript.Main(m, map[string]func(){"headway": headway, "duckhold": duckhold})
 }
 

@@ -45,6 +45,9 @@ var layers = map[string]layer{
 	"internal/plan": {core: true, imports: []string{"internal/calendar", "internal/history", "internal/catalog"}},
 	"internal/run":  {core: true, imports: []string{"internal/calendar"}},
 
+	// The clock that leases go by.
+	"internal/bootclock": {modules: []string{"golang.org/x/sys"}},
+
 	// Contracts: what drivers promise. Each has its drivers and its suite below it; a driver knows its contract, never a sibling.
 	"internal/ledger":    {imports: []string{"internal/calendar", "internal/history"}},
 	"internal/warehouse": {imports: []string{"internal/calendar", "internal/history"}},
@@ -65,7 +68,7 @@ var layers = map[string]layer{
 		tests:   []string{"internal/ledger/ledgertest"},
 	},
 	"internal/ledger/sqlite": {
-		imports: []string{"internal/calendar", "internal/history", "internal/ledger"},
+		imports: []string{"internal/bootclock", "internal/calendar", "internal/history", "internal/ledger"},
 		tests:   []string{"internal/ledger/ledgertest", "internal/ledger/mem"},
 		modules: []string{"modernc.org/sqlite", "github.com/pressly/goose", "golang.org/x/sys"},
 	},
@@ -76,8 +79,13 @@ var layers = map[string]layer{
 	},
 
 	"internal/executor/command": {
-		imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor"},
+		imports: []string{
+			"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor", "internal/executor/shim",
+		},
+		tests: []string{"internal/bootclock", "golang.org/x/sys"},
 	},
+	// What stands between Headway and a command. It runs as a process of its own, so it knows nothing of tables.
+	"internal/executor/shim": {imports: []string{"internal/bootclock"}, modules: []string{"golang.org/x/sys"}},
 	"internal/executor/query": {
 		imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor"},
 	},
@@ -105,7 +113,7 @@ var layers = map[string]layer{
 			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
 			"internal/dispatch", "internal/dispatch/local", "internal/worker",
 		},
-		tests:   append([]string{"internal/league", "examples/nba", "github.com/duckdb/duckdb-go"}, drivers...),
+		tests:   append([]string{"internal/bootclock", "internal/executor/shim", "internal/league", "examples/nba", "github.com/duckdb/duckdb-go"}, drivers...),
 		modules: []string{"golang.org/x/sync"},
 	},
 
@@ -114,7 +122,7 @@ var layers = map[string]layer{
 
 	// The command line and its wiring: the only place where drivers are chosen. Nothing imports it but main.
 	"internal/cli": {any: true},
-	"cmd/headway":  {imports: []string{"internal/cli"}},
+	"cmd/headway":  {imports: []string{"internal/cli", "internal/executor/shim"}},
 
 	// Projects that the binary carries: files, and the code that embeds them.
 	"examples/minimal": {},

@@ -1,5 +1,5 @@
 // Package executor is the contract of how a step runs: what computes the rows of a chunk. It has two drivers: query (SQL in the
-// warehouse) and command (a program in a process group of its own).
+// warehouse) and command (a program, under a shim).
 //
 // An executor computes and stages, or lets a command write to the table itself. It decides nothing about who may write and publishes
 // nothing: it is called between the attempt's start and its checks, with the fence over the chunk already raised to the attempt's token.
@@ -51,8 +51,11 @@ type Task struct {
 	Tables map[string]string
 	// Periods are the project's periods, in civil days.
 	Periods map[string][]calendar.Interval
-	Dir     string    // the project folder, absolute
-	Log     io.Writer // takes the output of commands, line by line
+	// Trust is how long the lease that the task works under is trusted. What the task runs as a process of its own does not outlive it,
+	// even if this process is suspended. nil: there is no lease, and no bound.
+	Trust *Trust
+	Dir   string    // the project folder, absolute
+	Log   io.Writer // takes the output of commands, line by line
 	// Lookup resolves ${NAME} and ${file:path} in the environment of commands.
 	Lookup func(name string) (value string, ok bool)
 }
@@ -89,3 +92,7 @@ const (
 
 // ErrPermanent is matched (errors.Is) by errors that trying again will not help: a program that does not exist, a variable that is not set.
 var ErrPermanent = errors.New("trying again will not help")
+
+// ErrTrust says that what a task ran was stopped because its lease had not been renewed in time. Somebody may have taken the partitions
+// over, or nobody: the ledger knows.
+var ErrTrust = errors.New("its lease was not renewed in time")

@@ -30,6 +30,7 @@ type Worker struct {
 	Lookup  func(name string) (string, bool)
 	Run     ledger.RunID
 	Lease   *ledger.Lease
+	Trust   *executor.Trust // of the lease: commands do not outlive it
 	// Named partitions are computed though they are fresh; Again are tried though they would end in quarantine as before. By table name.
 	Named map[string]calendar.Set
 	Again bool
@@ -252,7 +253,7 @@ func (w *Worker) task(t *Table, a *ledger.Attempt, j judged, number int, log io.
 	task := executor.Task{
 		Table: t.Table, Target: t.Target, Dialect: t.Warehouse, Set: a.Set, Expected: w.Expected[t.Name], Run: string(a.Run),
 		Attempt: string(a.ID), Token: a.Token, Number: number, Inputs: map[string]executor.Input{}, Tables: w.Relations, Periods: w.Periods,
-		Dir: w.Dir, Log: log, Lookup: w.Lookup,
+		Dir: w.Dir, Log: log, Lookup: w.Lookup, Trust: w.Trust,
 	}
 	for _, in := range t.Inputs {
 		up := w.Tables[in.Table]

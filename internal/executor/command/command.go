@@ -6,10 +6,11 @@
 // In staged mode the program fills HEADWAY_STAGING_TABLE and Headway publishes it; in direct mode it writes to the table itself. Either
 // way the store is lent out while it runs, so that it can open the same file.
 //
-// Each program runs in a process group of its own. When the context ends the group gets TERM, and KILL after a time of grace; when the
-// program ends by itself, what it left in its group may finish its output, for a moment, and is killed. On Linux the program is also killed when this process dies in any way
-// (PR_SET_PDEATHSIG); elsewhere the death of this process by KILL leaves it running. A descendant that made a session of its own
-// escapes all of that: it cannot reach what is published, since the stage is closed to it first and direct writes are looked at.
+// Each program runs under a shim (package shim), in a process group of its own. When the context ends all that the program has started gets
+// TERM, and KILL after a time of grace; when the program ends by itself, what it left behind may finish its output, for a moment, and is
+// killed. The same happens when this process dies in any way, or when the task's lease is no longer trusted. On Linux no descendant escapes
+// that; elsewhere one that has left the process group does: it cannot reach what is published, since the stage is closed to it first and
+// direct writes are looked at.
 package command
 
 import (
@@ -30,6 +31,9 @@ import (
 
 // Options of an Executor; the zero Options are the defaults.
 type Options struct {
+	// Shim is how a shim is started: a program, and arguments before shim.Settings.Arguments. It must be given: without one, what commands
+	// start could outlive their lease.
+	Shim      []string
 	Environ   []string      // what commands inherit, as os.Environ gives it; nil: what this process has
 	Grace     time.Duration // from TERM to KILL; 0: 10 s
 	MaxOutput int64         // bytes of output of a task that are logged; 0: 64 MiB
@@ -53,10 +57,14 @@ type Executor struct {
 
 var _ executor.Executor = (*Executor)(nil)
 
-// New makes the executor of a table's command. It is an error if the command names bounds of a table that has no partitions.
+// New makes the executor of a table's command. It is an error if the command names bounds of a table that has no partitions, or if there is
+// no shim.
 func New(t *catalog.Table, w warehouse.Warehouse, o Options) (*Executor, error) {
 	if t.Command == nil || len(t.Command.Args) == 0 {
 		return nil, fmt.Errorf("table %s is not computed by a command", t.Name)
+	}
+	if len(o.Shim) == 0 {
+		return nil, fmt.Errorf("table %s: its command would run without a shim", t.Name)
 	}
 	if !t.Partitioned() {
 		for _, arg := range t.Command.Args {
@@ -167,6 +175,8 @@ func (j *job) command(ctx context.Context, part calendar.Set) error {
 		args:  s.arguments(j.task.Table.Command.Args, s.token()),
 		env:   slices.Concat(j.parent(), j.own, s.variables()),
 		dir:   j.task.Dir,
+		shim:  j.options.Shim,
+		trust: j.task.Trust,
 		grace: j.options.Grace,
 		drain: j.options.Drain,
 		out:   j.out,

@@ -88,7 +88,7 @@ func task(t *testing.T, days calendar.Set, args ...string) executor.Task {
 // produce runs a task to its end and gives what it logged.
 func produce(t *testing.T, w warehouse.Warehouse, one executor.Task, o Options) (*warehouse.Stage, *executor.Report, string, error) {
 	t.Helper()
-	e, err := New(one.Table, w, o)
+	e, err := New(one.Table, w, withShim(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestWithoutPartitions(t *testing.T) {
 		t.Errorf("got %v:\n%s", err, log)
 	}
 	one.Table.Command.Args = []string{"sh", "{from}"}
-	if _, err := New(one.Table, &store{}, Options{}); err == nil || !strings.Contains(err.Error(), "{from}") {
+	if _, err := New(one.Table, &store{}, withShim(Options{})); err == nil || !strings.Contains(err.Error(), "{from}") {
 		t.Errorf("{from} was accepted: %v", err)
 	}
 	if _, err := New(&catalog.Table{Name: "q"}, &store{}, Options{}); err == nil {

@@ -13,12 +13,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/headway-data/headway/internal/executor/shim"
 )
 
 // helperVar makes the test's binary one of the programs below.
 const helperVar = "HEADWAY_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
+	if shim.Asked(os.Args) {
+		os.Exit(shim.Main(os.Args))
+	}
 	if os.Getenv(helperVar) != "" && len(os.Args) > 1 {
 		if program, ok := programs()[os.Args[1]]; ok {
 			program(os.Args[2:])
@@ -26,6 +31,14 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(m.Run())
+}
+
+// withShim lets the test's binary be the shim, too.
+func withShim(o Options) Options {
+	self, err := os.Executable()
+	check(err)
+	o.Shim = []string{self}
+	return o
 }
 
 func programs() map[string]func(args []string) {
@@ -106,6 +119,22 @@ func programs() map[string]func(args []string) {
 			fmt.Print("no end of line")
 		},
 		"run": supervise,
+		// family FIFO: starts descendants in every way that leaves a group or a parent, and hangs. familygone FIFO: the same, and ends.
+		"family":     func(args []string) { family(args[0]); fmt.Println("ready"); forever() },
+		"familygone": func(args []string) { family(args[0]) },
+		// patient: takes its time.
+		"patient": func([]string) { <-time.After(4 * busy); fmt.Println("done") },
+		"chain":   chain,
+		// killshim FIFO: kills what supervises it.
+		"killshim": func(args []string) { hold(args[0]); _ = syscall.Kill(os.Getppid(), syscall.SIGKILL); forever() },
+		// orphan-quiet FIFO: a process that starts another in a session of its own, and ends.
+		"orphan-quiet": func(args []string) { child("hang", args[0], &syscall.SysProcAttr{Setsid: true}); say() },
+		"stubborn-quiet": func(args []string) {
+			signal.Ignore(syscall.SIGTERM, syscall.SIGHUP)
+			hold(args[0])
+			say()
+			forever()
+		},
 		"hang-quiet": func(args []string) {
 			hold(args[0])
 			say()
@@ -126,6 +155,13 @@ func programs() map[string]func(args []string) {
 			fmt.Println("a last word")
 		},
 	}
+}
+
+// family starts three that live on: a session of its own, one in the group that minds neither HUP nor TERM, an orphan in a session of its own.
+func family(fifo string) {
+	child("hang", fifo, &syscall.SysProcAttr{Setsid: true})
+	child("stubborn", fifo, nil)
+	check(child("orphan", fifo, nil).Wait())
 }
 
 // busy is how long a program takes for its last words: enough to be killed meanwhile, by an executor that does not wait for it.

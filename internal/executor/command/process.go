@@ -9,29 +9,32 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/headway-data/headway/internal/executor"
 )
 
 // dying is how long a process may take to die of KILL. Only one that the kernel holds, like one that waits for a dead disk, takes any time.
 const dying = 10 * time.Second
 
-// A process is one run of a command.
+// A process is one run of a command, under a shim.
 type process struct {
 	table, part string // for messages
 	args        []string
 	env         []string
 	dir         string
-	grace       time.Duration // from TERM to KILL
-	drain       time.Duration // how long the rest of the output is waited for once the program has ended
+	shim        []string        // the program that is the shim, and its arguments before its own
+	trust       *executor.Trust // of the lease
+	grace       time.Duration   // from TERM to KILL
+	drain       time.Duration   // how long what it left behind may write its last words once the program has ended
 	out         *output
 }
 
-// run runs the program to its end. It gives an *ExitError when the program failed, a *StartError when it could not be started, and an
-// error that wraps the context's cause when it was stopped.
+// run runs the program to its end. It gives an *ExitError when the program failed, a *StartError when it could not be started, an error
+// that wraps the context's cause when it was stopped, and one that wraps executor.ErrTrust when its lease was not renewed in time.
 func (p *process) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return p.stopped(ctx, nil)
@@ -41,11 +44,9 @@ func (p *process) run(ctx context.Context) error {
 		return fmt.Errorf("make pipes for the command of %s: %w", p.table, err)
 	}
 	defer streams.close()
-	cmd := p.prepare(ctx)
-	cmd.Stdout, cmd.Stderr = streams.out.w, streams.err.w
-	ended, err := start(cmd)
+	w, err := p.start(ctx, streams)
 	if err != nil {
-		return p.startError(err)
+		return err
 	}
 	streams.closeWriters()
 	var last tail
@@ -57,82 +58,37 @@ func (p *process) run(ctx context.Context) error {
 		pumps.Wait()
 		close(silent)
 	}()
-	stuck, exit := p.wait(ctx, cmd.Process.Pid, ended, silent)
+	w.silent = silent
+	over := w.wait(ctx)
 	if !within(p.drain, silent) {
 		p.out.say("something that the command started still holds its output, and is not waited for")
 		streams.close()
 		<-silent
 	}
+	return p.verdict(ctx, w, over, last.lines)
+}
+
+// verdict says how it went; nil when the program did what it was to do.
+func (p *process) verdict(ctx context.Context, w *watch, over bool, last []string) error {
 	switch {
-	case stuck:
-		return fmt.Errorf("process %d, the command of %s, does not end, not even by KILL, and is left behind: %w", cmd.Process.Pid, p.table, context.Cause(ctx))
+	case !over && ctx.Err() != nil:
+		return fmt.Errorf("process %d, the command of %s, does not end, not even by KILL, and is left behind: %w", w.pid, p.table, context.Cause(ctx))
+	case w.refused != 0:
+		return p.startError(&fs.PathError{Op: "fork/exec", Path: w.path, Err: w.refused})
 	case ctx.Err() != nil:
-		return p.stopped(ctx, last.lines)
+		return p.stopped(ctx, last)
+	case w.late:
+		return fmt.Errorf("the command of %s (%s) was stopped: %w%s", p.table, p.part, executor.ErrTrust, quote(last))
+	case w.broken != "":
+		return fmt.Errorf("the command of %s (%s) cannot be supervised: %s", p.table, p.args[0], w.broken)
+	case !w.ended:
+		return fmt.Errorf("the command of %s (%s) was killed, since the headway process that supervised it was: what it had started "+
+			"in sessions of their own may still run%s", p.table, p.part, quote(last))
 	}
-	return p.exitError(exit, last.lines)
-}
-
-// prepare makes the command; nothing has happened yet.
-func (p *process) prepare(ctx context.Context) *exec.Cmd {
-	// The end of ctx is answered by wait, with more patience and more thoroughly than exec would.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.args[0], p.args[1:]...) //nolint:gosec // to run what the project says is the point
-	cmd.Env, cmd.Dir = p.env, p.dir
-	cmd.SysProcAttr = attributes()
-	return cmd
-}
-
-// start starts a command and gives a channel on which its end is told. A thread of its own does both: on Linux the child is killed when
-// the thread that started it ends, so it must last as long as the child.
-func start(cmd *exec.Cmd) (<-chan error, error) {
-	started, ended := make(chan error, 1), make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			ended <- cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, err
+	if !over {
+		p.out.say("something that the command started does not end, not even by KILL, and is left behind")
 	}
-	return ended, nil
-}
-
-// wait waits for the end of a program, whose process group has its id. When ctx ends the group gets TERM, and after the time of grace KILL.
-// What the program leaves in its group may write its last lines (that is known by the streams) and is then killed. stuck means that even
-// KILL did not end the program in time.
-func (p *process) wait(ctx context.Context, group int, ended <-chan error, silent <-chan struct{}) (stuck bool, exit error) {
-	// The group's id cannot be another's by then: ids are given out in turn, and whoever still writes is most likely of the group.
-	defer kill(group, syscall.SIGKILL)
-	select {
-	case exit = <-ended:
-		within(p.drain, silent)
-		return false, exit
-	case <-ctx.Done():
-	}
-	p.out.say(fmt.Sprintf("stopping: %v", context.Cause(ctx)))
-	kill(group, syscall.SIGTERM)
-	kill(group, syscall.SIGCONT) // what is suspended could not hear it
-	grace := time.After(p.grace)
-	select {
-	case exit = <-ended:
-		select {
-		case <-silent:
-		case <-grace:
-		}
-		return false, exit
-	case <-grace:
-	}
-	p.out.say(fmt.Sprintf("killing: it has not ended within %s", p.grace))
-	kill(group, syscall.SIGKILL)
-	select {
-	case exit = <-ended:
-		return false, exit
-	case <-time.After(dying):
-		return true, nil
-	}
+	return p.exitError(w.status, last)
 }
 
 // within waits for a channel to be closed, at most for d, and tells whether it was.
@@ -147,24 +103,17 @@ func within(d time.Duration, closed <-chan struct{}) bool {
 	}
 }
 
-// kill sends a signal to a process group. A group that is gone needs none.
-func kill(group int, s syscall.Signal) { _ = syscall.Kill(-group, s) }
-
 func (p *process) stopped(ctx context.Context, last []string) error {
 	return fmt.Errorf("the command of %s (%s) was stopped: %w%s", p.table, p.part, context.Cause(ctx), quote(last))
 }
 
 // exitError says how a program failed; nil when it did not.
-func (p *process) exitError(exit error, last []string) error {
-	if exit == nil {
+func (p *process) exitError(status syscall.WaitStatus, last []string) error {
+	if status.Exited() && status.ExitStatus() == 0 {
 		return nil
 	}
-	failed, ok := errors.AsType[*exec.ExitError](exit)
-	if !ok {
-		return fmt.Errorf("wait for the command of %s: %w", p.table, exit)
-	}
-	out := &ExitError{Table: p.table, Part: p.part, Program: p.args[0], Code: failed.ExitCode(), Last: last}
-	if status, ok := failed.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+	out := &ExitError{Table: p.table, Part: p.part, Program: p.args[0], Code: status.ExitStatus(), Last: last}
+	if status.Signaled() {
 		out.Signal = status.Signal()
 		out.Code = 128 + int(out.Signal)
 	}

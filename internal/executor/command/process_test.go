@@ -54,7 +54,7 @@ func (l *leash) dead(t *testing.T) {
 // stopped runs a task, ends its context when the program says that it is ready (and suspends one that says its number), and gives the log and the error.
 func stopped(t *testing.T, one executor.Task, o Options) (string, error) {
 	t.Helper()
-	e, err := New(one.Table, &store{}, o)
+	e, err := New(one.Table, &store{}, withShim(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestStoppedBeforeItStarts(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errLost)
 	one := task(t, set(5), "echo", "no")
-	e, err := New(one.Table, &store{}, Options{})
+	e, err := New(one.Table, &store{}, withShim(Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,21 +150,6 @@ func TestLeftBehind(t *testing.T) {
 	if _, _, log, err := produce(t, &store{}, one, Options{Drain: time.Minute}); err != nil || log != "a last word\n" {
 		t.Errorf("log %q, %v", log, err)
 	}
-}
-
-// TestRunaway: a descendant with a session of its own escapes, but is not waited for.
-func TestRunaway(t *testing.T) {
-	l := newLeash(t)
-	one := task(t, set(5), "runaway", l.path, "graceful")
-	_, _, log, err := produce(t, &store{}, one, Options{Drain: 20 * time.Millisecond})
-	if err != nil || !strings.Contains(log, "still holds its output") {
-		t.Errorf("log %q, %v", log, err)
-	}
-	// It has lost its output, and dies when it is told to: find it by what it holds.
-	if pid := holder(t, l.path); pid > 0 {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	l.dead(t)
 }
 
 func TestLongOutput(t *testing.T) {
@@ -217,7 +202,7 @@ func TestBrokenLog(t *testing.T) {
 	for _, log := range []io.Writer{brokenLog{}, nil} {
 		one := task(t, set(5), "both")
 		one.Log = log
-		e, err := New(one.Table, &store{}, Options{})
+		e, err := New(one.Table, &store{}, withShim(Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}

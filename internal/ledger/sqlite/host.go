@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/ledger"
 )
 
@@ -31,7 +32,7 @@ func hostname() string {
 
 // thisMachine judges leases by this machine's boot clock and processes.
 func thisMachine() ledger.Machine {
-	return ledger.Machine{Host: hostname(), Boot: bootID(), Clock: bootClock, Alive: alive}
+	return ledger.Machine{Host: hostname(), Boot: bootID(), Clock: bootclock.Now, Alive: alive}
 }
 
 // Alive reports whether a holder of this machine still runs. Of a holder of another boot it does not.

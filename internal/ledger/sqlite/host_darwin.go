@@ -4,21 +4,11 @@ import (
 	"errors"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/headway-data/headway/internal/ledger"
 )
-
-// bootClock counts while the machine sleeps, as CLOCK_MONOTONIC does on macOS.
-func bootClock() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic("lite: the boot clock cannot be read: " + err.Error())
-	}
-	return time.Duration(t.Nano())
-}
 
 // bootID names the boot by its time.
 func bootID() string {

@@ -6,21 +6,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/headway-data/headway/internal/ledger"
 )
-
-// bootClock counts while the machine sleeps; Go's own monotonic clock stops then (rule 8).
-func bootClock() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic("lite: the boot clock cannot be read: " + err.Error())
-	}
-	return time.Duration(t.Nano())
-}
 
 // bootID names the boot, and after a slash the process namespace.
 func bootID() string {

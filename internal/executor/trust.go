@@ -1,0 +1,41 @@
+package executor
+
+import (
+	"sync"
+	"time"
+)
+
+// A Trust is the time until which a holder trusts its lease, on the boot clock. It is less than what the ledger grants: what has to be
+// stopped needs time to end. Its methods may be called from many goroutines.
+type Trust struct {
+	mu      sync.Mutex
+	until   time.Duration
+	changed chan struct{}
+}
+
+// NewTrust trusts until a time on the boot clock.
+func NewTrust(until time.Duration) *Trust {
+	return &Trust{until: until, changed: make(chan struct{})}
+}
+
+// Extend trusts for longer, once the lease has been renewed. An earlier time than there was changes nothing.
+func (t *Trust) Extend(until time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if until <= t.until {
+		return
+	}
+	t.until = until
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// Until is the time, and a channel that is closed when there is a later one. Without a Trust it is 0, and nothing changes.
+func (t *Trust) Until() (until time.Duration, changed <-chan struct{}) {
+	if t == nil {
+		return 0, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.until, t.changed
+}
