@@ -83,6 +83,7 @@ type seen struct {
 	failed    func()                    // called after each Fail
 	staging   func() error              // called before each Stage, which it may let fail
 	published func(ctx context.Context) // called after each publish, with its context
+	raised    func(ctx context.Context) // called before each Raise, with its context
 }
 
 func newSeen() *seen {
@@ -221,6 +222,9 @@ func (w *watchedWarehouse) Prepare(ctx context.Context, shape warehouse.Shape) e
 }
 
 func (w *watchedWarehouse) Raise(ctx context.Context, fences ...warehouse.Fence) error {
+	if w.seen.raised != nil {
+		w.seen.raised(ctx)
+	}
 	return w.do("Raise", func() error { return w.Warehouse.Raise(ctx, fences...) })
 }
 

@@ -3,7 +3,6 @@ package backfill_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -37,9 +36,10 @@ func again(ctx context.Context, t *testing.T, c *backfill.Coordinator, req plan.
 // TestI2_AWriterWakesAfterItsRangeWasSettled: it hung right before it published, longer than its lease. Another run has fenced, looked and
 // settled by then, and computed nothing yet. What was settled as never committed must never be, also of a date that the calendar has lost.
 func TestI2_AWriterWakesAfterItsRangeWasSettled(t *testing.T) {
-	for _, lost := range []bool{false, true} {
-		t.Run(fmt.Sprintf("its date is lost %t", lost), func(t *testing.T) {
+	for _, how := range []string{"its lease is over", "its lease is broken", "its date is lost"} {
+		t.Run(how, func(t *testing.T) {
 			s := newProof(t, folder(t))
+			lost := how == "its date is lost"
 			late, other := plan.Request{Tables: []string{"daily"}}, plan.Request{Tables: []string{"daily"}}
 			lose := func(*site) {}
 			if lost {
@@ -47,7 +47,16 @@ func TestI2_AWriterWakesAfterItsRangeWasSettled(t *testing.T) {
 				late.Range = &plan.Range{Axis: day, Interval: calendar.Single(march(12))}
 				lose = func(s *site) { s.edit(t, "days.csv", "2024-03-12\n", "") }
 			}
-			s.with(t, func(c *backfill.Coordinator) { s.wakeLate(t, c, late, other, lose) })
+			s.with(t, func(c *backfill.Coordinator) {
+				s.wakeLate(t, c, late, other, func() {
+					if how == "its lease is broken" {
+						breakLease(t, c)
+					} else {
+						s.ticks.Add(int64(time.Hour))
+					}
+					lose(s)
+				})
+			})
 			if n := s.seen.publishes(); n > 0 {
 				t.Errorf("%d partitions were published by a writer that had lost them", n)
 			}
@@ -65,13 +74,24 @@ func TestI2_AWriterWakesAfterItsRangeWasSettled(t *testing.T) {
 	}
 }
 
-// wakeLate runs one request, which hangs before its first publish until its lease is over and another run has settled what it left.
-func (s *site) wakeLate(t *testing.T, c *backfill.Coordinator, late, other plan.Request, meanwhile func(*site)) {
+// breakLease ends the only lease that lives.
+func breakLease(t *testing.T, c *backfill.Coordinator) {
+	t.Helper()
+	leases, err := c.Ledger.Leases(t.Context(), ledger.LeaseFilter{})
+	if err != nil || len(leases) != 1 {
+		t.Fatalf("%d leases: %v", len(leases), err)
+	}
+	if _, err := c.BreakLease(t.Context(), leases[0].ID, "it hangs"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wakeLate runs one request, which hangs before its first publish until its lease has ended and another run has settled what it left.
+func (s *site) wakeLate(t *testing.T, c *backfill.Coordinator, late, other plan.Request, meanwhile func()) {
 	settled := 0
 	s.seen.beforePub = func(warehouse.Publication) {
 		s.seen.beforePub = nil
-		s.ticks.Add(int64(time.Hour))
-		meanwhile(s)
+		meanwhile()
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		s.seen.settled = func() {

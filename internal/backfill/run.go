@@ -70,14 +70,17 @@ func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts 
 	if err := r.refuseOlderCode(ctx); err != nil {
 		return nil, err
 	}
-	claims := r.claims()
+	claims, err := r.claims(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := r.metrics.readBefore(ctx, c, p); err != nil {
 		return nil, err
 	}
 	if err := r.begin(ctx, claims); err != nil {
 		return nil, err
 	}
-	err := r.carryOut(ctx, claims)
+	err = r.carryOut(ctx, claims)
 	switch {
 	case ctx.Err() != nil:
 		r.stopped = dispatch.StopOf(ctx)
@@ -106,8 +109,9 @@ func (r *runner) refuseOlderCode(ctx context.Context) error {
 }
 
 // claims are the partitions of all steps: the run's lease reserves its whole output, all or nothing. Cells that the calendar does not name
-// are reserved with their neighbours, so that a season is one row of the ledger and not one for each stretch of game days.
-func (r *runner) claims() []ledger.Claim {
+// are reserved with their neighbours, so that a season is one row of the ledger and not one for each stretch of game days; but for those that
+// are held: a hold on a date without games is in nobody's way.
+func (r *runner) claims(ctx context.Context) ([]ledger.Claim, error) {
 	sets := map[string]calendar.Set{}
 	var order []string
 	for _, s := range r.plan.Steps {
@@ -117,11 +121,20 @@ func (r *runner) claims() []ledger.Claim {
 		sets[s.Table] = sets[s.Table].Union(s.Set)
 	}
 	out := make([]ledger.Claim, 0, len(order))
-	for _, name := range order {
-		t := r.Tables[name]
-		out = append(out, ledger.Claim{Table: t.Key, Axis: t.Axis, Set: Bridge(sets[name], r.sight.Expected[name])})
+	err := r.sight.View.With(ctx, func(w *plan.World) error {
+		for _, name := range order {
+			t, kept := r.Tables[name], r.sight.Expected[name]
+			if h := w.Tables[name]; h != nil {
+				kept = kept.Union(h.Held)
+			}
+			out = append(out, ledger.Claim{Table: t.Key, Axis: t.Axis, Set: Bridge(sets[name], kept)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("see what is held: %w", err)
 	}
-	return out
+	return out, nil
 }
 
 // begin stores the run.

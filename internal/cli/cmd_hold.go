@@ -204,8 +204,8 @@ type fenceCmd struct {
 
 type fenceCheckCmd struct {
 	rangeFlags
-	Table string `required:"" help:"Table." placeholder:"TABLE"`
-	Token int64  `required:"" help:"Token, as HEADWAY_TOKEN gave it." placeholder:"N"`
+	Table string `required:"true" help:"Table." placeholder:"TABLE"`
+	Token int64  `required:"true" help:"Token, as HEADWAY_TOKEN gave it." placeholder:"N"`
 }
 
 // Run asks whether a token may still write.

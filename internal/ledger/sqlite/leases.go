@@ -199,3 +199,47 @@ func (l *Ledger) holds(s *session, f ledger.LeaseFilter) ([]ledger.LeaseRecord, 
 	}
 	return out, err
 }
+
+// Renew extends leases.
+func (l *Ledger) Renew(ctx context.Context, ids []ledger.LeaseID) (live []ledger.LeaseID, err error) {
+	err = l.write(ctx, func(t *tx) (err error) {
+		live, err = t.renew(ids)
+		return err
+	})
+	return live, err
+}
+
+func (t *tx) renew(ids []ledger.LeaseID) ([]ledger.LeaseID, error) {
+	var live []ledger.LeaseID
+	machine := t.ledger.opts.Machine
+	for _, id := range ids {
+		var x lease
+		found, err := t.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE name = ?`, string(id))
+		if err != nil {
+			return nil, err
+		}
+		if !found || x.ended || !machine.Renewable(x.holder) {
+			continue
+		}
+		stop, err := t.stopOf(x.run)
+		if err != nil {
+			return nil, err
+		}
+		if stop.Asked() {
+			if !t.ledger.over(&x) {
+				live = append(live, id)
+			}
+			continue
+		}
+		if t.ledger.over(&x) { // it was shown as ended
+			if err := t.touchClaimed(&x); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := t.exec(`UPDATE lease SET deadline = ?2 WHERE id = ?1`, x.id, machine.Clock()+x.ttl); err != nil {
+			return nil, err
+		}
+		live = append(live, id)
+	}
+	return live, nil
+}
