@@ -79,7 +79,7 @@ func (h Hold) Text() string {
 
 // Holds lists the holds that stand, on one table or, without a name, on all, oldest first.
 func (c *Coordinator) Holds(ctx context.Context, table string) ([]Hold, error) {
-	filter := ledger.LeaseFilter{}
+	filter := ledger.LeaseFilter{Holds: true}
 	if table != "" {
 		filter.Table = c.Tables[table].Key
 	}
@@ -89,9 +89,7 @@ func (c *Coordinator) Holds(ctx context.Context, table string) ([]Hold, error) {
 	}
 	var out []Hold
 	for _, r := range all {
-		if r.Hold() {
-			out = append(out, Hold{r})
-		}
+		out = append(out, Hold{r})
 	}
 	return out, nil
 }

@@ -239,7 +239,7 @@ func (r *runner) work(ctx context.Context) error {
 	w := r.worker()
 	seq := 0
 	dispatcher := &local.Dispatcher{Log: r.Log}
-	return dispatcher.Run(ctx, r.machine, w.Do, func(e run.Event) {
+	return dispatcher.Run(ctx, r.machine, r.heard(w.Do), func(e run.Event) {
 		seq++
 		r.tell(ctx)
 		if r.opts.OnEvent != nil {

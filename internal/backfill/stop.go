@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/run"
@@ -127,6 +128,23 @@ func (r *runner) askedToStop(ctx context.Context) error {
 		return stopped(runs[0].Stop)
 	}
 	return lost(errors.New("it was broken, or another run has taken the partitions over"))
+}
+
+// heard makes of a chunk that has lost its lease a stopped one, where the lease was ended because somebody wants the run to stop: the chunk
+// may notice before the run has asked.
+func (r *runner) heard(do dispatch.Do) dispatch.Do {
+	return func(ctx context.Context, c run.Chunk) run.Result {
+		result := do(ctx, c)
+		if result.Failed.Empty() || result.Cause != run.CauseConflict {
+			return result
+		}
+		why, ok := errors.AsType[*dispatch.StopError](r.askedToStop(context.WithoutCancel(ctx)))
+		if ok && why.Stop.Cause == run.CauseStopped {
+			result.Stopped, result.Failed = result.Stopped.Union(result.Failed), calendar.Set{}
+			result.Cause, result.Reason = "", why.Stop.Reason
+		}
+		return result
+	}
 }
 
 // stopped is how a context ends because a person wants the run to end; nil where nobody does.

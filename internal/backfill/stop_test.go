@@ -9,8 +9,10 @@ import (
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/warehouse"
 )
 
 // ordered gives an order to the only run that is under way.
@@ -84,27 +86,42 @@ func (s *site) released(t *testing.T) {
 	})
 }
 
-// TestAStopWhileItReserves: a run that was asked to stop before it has begun to compute has stopped, not failed.
-func TestAStopWhileItReserves(t *testing.T) {
-	s := newProof(t, folder(t))
-	synctest.Test(t, func(t *testing.T) {
-		s.with(t, func(c *backfill.Coordinator) {
-			asked := false
-			s.seen.raised = func(ctx context.Context) {
-				if asked {
-					return
-				}
-				asked = true
-				ordered(t, c, ledger.OrderStop)
-				<-ctx.Done()
+// TestAStopBeforeAnythingIsPublished: a run that was asked to stop while it reserves, or while its only attempt works, has stopped. It has not
+// failed, and it has not lost its lease to anybody, though a hold may have ended it.
+func TestAStopBeforeAnythingIsPublished(t *testing.T) {
+	for _, kind := range []ledger.OrderKind{ledger.OrderStop, ledger.OrderStopHold} {
+		for raise, when := range []string{"while it reserves", "while its attempt works", "before it hears of it"} {
+			if raise == 2 && kind == ledger.OrderStop {
+				continue // its lease lives: it has published by the time it hears
 			}
-			r, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}})
-			s.seen.raised = nil
-			if err != nil || r.Exit != 143 || r.Published > 0 {
-				t.Errorf("%v: %s", err, describe(r))
-			}
-		})
-	})
+			t.Run(string(kind)+" "+when, func(t *testing.T) {
+				s := newProof(t, folder(t))
+				synctest.Test(t, func(t *testing.T) {
+					s.with(t, func(c *backfill.Coordinator) {
+						raised := 0
+						s.seen.raised = func(ctx context.Context) {
+							if raised++; raised != min(raise, 1)+1 {
+								return
+							}
+							ordered(t, c, kind)
+							if raise < 2 {
+								<-ctx.Done()
+							}
+						}
+						one := plan.Range{Axis: c.Tables["daily"].Axis, Interval: calendar.Single(march(5))}
+						r, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}, Range: &one})
+						s.seen.raised = nil
+						if err != nil || r.Exit != 143 || r.State != "stopped" || r.Published > 0 {
+							t.Errorf("%v: %s", err, describe(r))
+						}
+						if want := min(raise, 1) + 1; raised != want {
+							t.Errorf("it has fenced %d times, want %d", raised, want)
+						}
+					})
+				})
+			})
+		}
+	}
 }
 
 // TestWhoDoesNotAnswerAStopLosesItsLease: the holder hangs for longer than its lease lives; whoever asked it to stop has then ended the lease,
@@ -133,5 +150,63 @@ func TestWhoDoesNotAnswerAStopLosesItsLease(t *testing.T) {
 				t.Errorf("%+v live, %v", left, err)
 			}
 		})
+	})
+}
+
+// TestFenceCheck: a token may write what its attempt was started for, until its lease ends or another token has taken it over.
+func TestFenceCheck(t *testing.T) {
+	s := newProof(t, folder(t))
+	s.with(t, func(c *backfill.Coordinator) {
+		daily := c.Tables["daily"]
+		may := func(token history.Token, set calendar.Set) (bool, string) {
+			t.Helper()
+			found, err := c.FenceCheck(t.Context(), "daily", token, set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found.May, found.Why
+		}
+		s.seen.published = func(context.Context) {
+			s.seen.published = nil
+			attempts, err := c.Ledger.Attempts(t.Context(), ledger.AttemptFilter{Table: daily.Key})
+			if err != nil || len(attempts) != 1 {
+				t.Errorf("%d attempts: %v", len(attempts), err)
+				return
+			}
+			a := attempts[0]
+			first := calendar.Of(a.Set.Bounds().Start)
+			for _, one := range []struct {
+				what  string
+				token history.Token
+				set   calendar.Set
+				want  bool
+			}{
+				{"all of it", a.Token, calendar.Set{}, true},
+				{"a part", a.Token, first, true},
+				{"an older token", a.Token - 1, first, false},
+				{"a token that was never drawn", a.Token + 1, first, false},
+				{"beyond the attempt", a.Token, a.Set.Union(calendar.Of(a.Set.Bounds().End)), false},
+			} {
+				if got, why := may(one.token, one.set); got != one.want {
+					t.Errorf("%s: %t, %s", one.what, got, why)
+				}
+			}
+			if err := daily.Warehouse.Raise(t.Context(), warehouse.Fence{Table: daily.Key, Set: first, Token: a.Token + 5}); err != nil {
+				t.Error(err)
+			}
+			if got, why := may(a.Token, first); got {
+				t.Errorf("where the fence is higher: %s", why)
+			}
+			if got, why := may(a.Token, a.Set.Minus(first)); !got {
+				t.Errorf("where it is not: %s", why)
+			}
+			breakLease(t, c)
+			if got, why := may(a.Token, a.Set.Minus(first)); got {
+				t.Errorf("after its lease was broken: %s", why)
+			}
+		}
+		if r, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}}); err != nil || r.Published != 16 {
+			t.Errorf("what was committed is recorded: %v: %s", err, describe(r))
+		}
 	})
 }

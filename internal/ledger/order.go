@@ -111,6 +111,7 @@ type LeaseFilter struct {
 	ID    LeaseID
 	Run   RunID
 	Table string // key: those that claim some of it
+	Holds bool   // holds only
 	Limit int    // 0: 1000; the oldest are kept
 }
 
@@ -119,7 +120,7 @@ func (f LeaseFilter) Most() int { return most(f.Limit, 1000) }
 
 // Matches reports whether the filter selects a lease or hold.
 func (f LeaseFilter) Matches(r LeaseRecord) bool {
-	return (f.ID == "" || f.ID == r.ID) && (f.Run == "" || f.Run == r.Run) &&
+	return (!f.Holds || r.Hold()) && (f.ID == "" || f.ID == r.ID) && (f.Run == "" || f.Run == r.Run) &&
 		(f.Table == "" || slices.ContainsFunc(r.Writes, func(c Claim) bool { return c.Table == f.Table }))
 }
 

@@ -267,8 +267,6 @@ func failure(ctx context.Context, set calendar.Set, err error) run.Result {
 	result := run.Result{Reason: firstLine(err.Error())}
 	var fenced *warehouse.FencedError
 	switch {
-	case ctx.Err() != nil && dispatch.StopOf(ctx).Cause == run.CauseStopped:
-		result.Stopped = set // also where the lease was ended with it
 	case errors.Is(err, ledger.ErrLost) || errors.As(err, &fenced):
 		result.Failed, result.Cause = set, run.CauseConflict
 	case ctx.Err() != nil:

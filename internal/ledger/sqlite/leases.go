@@ -107,8 +107,14 @@ func (s *session) leasesOf(run ledger.RunID) (out []*lease, err error) {
 // Leases lists leases and holds.
 func (l *Ledger) Leases(ctx context.Context, f ledger.LeaseFilter) (out []ledger.LeaseRecord, err error) {
 	err = l.read(ctx, func(s *session) (err error) {
-		if out, err = l.liveLeases(s, f); err != nil {
-			return err
+		out = nil
+		if !f.Holds {
+			if out, err = l.liveLeases(s, f); err != nil {
+				return err
+			}
+		}
+		if f.Run != "" {
+			return nil
 		}
 		held, err := l.holds(s, f)
 		out = append(out, held...)
