@@ -10,6 +10,7 @@ import (
 	"github.com/headway-data/headway/internal/executor"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
+	"github.com/headway-data/headway/internal/run"
 	"github.com/headway-data/headway/internal/worker"
 )
 
@@ -173,10 +174,14 @@ func (c *Coordinator) taskWithReach(ctx context.Context, sight *Sight, t *worker
 // StateDead is what a run is called whose process is gone without having told its end: it was killed, or the machine went down.
 const StateDead = "dead"
 
-// StateOf is the state of a run as people see it: a run of this machine whose process is gone is dead, whatever it last said of itself.
+// StateOf is the state of a run as people see it: a run of this machine whose process is gone is dead, whatever it last said of itself, and
+// one that was asked to stop is stopping.
 func (c *Coordinator) StateOf(r *ledger.RunRecord) string {
 	if !r.Ended && r.Holder.Host == c.Holder.Host && !c.Alive(r.Holder) {
 		return StateDead
+	}
+	if !r.Ended && r.Stop.Asked() {
+		return string(run.Stopping)
 	}
 	return string(r.State)
 }

@@ -108,35 +108,6 @@ func (r *runner) refuseOlderCode(ctx context.Context) error {
 	})
 }
 
-// claims are the partitions of all steps: the run's lease reserves its whole output, all or nothing. Cells that the calendar does not name
-// are reserved with their neighbours, so that a season is one row of the ledger and not one for each stretch of game days; but for those that
-// are held: a hold on a date without games is in nobody's way.
-func (r *runner) claims(ctx context.Context) ([]ledger.Claim, error) {
-	sets := map[string]calendar.Set{}
-	var order []string
-	for _, s := range r.plan.Steps {
-		if _, ok := sets[s.Table]; !ok {
-			order = append(order, s.Table)
-		}
-		sets[s.Table] = sets[s.Table].Union(s.Set)
-	}
-	out := make([]ledger.Claim, 0, len(order))
-	err := r.sight.View.With(ctx, func(w *plan.World) error {
-		for _, name := range order {
-			t, kept := r.Tables[name], r.sight.Expected[name]
-			if h := w.Tables[name]; h != nil {
-				kept = kept.Union(h.Held)
-			}
-			out = append(out, ledger.Claim{Table: t.Key, Axis: t.Axis, Set: Bridge(sets[name], kept)})
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("see what is held: %w", err)
-	}
-	return out, nil
-}
-
 // begin stores the run.
 func (r *runner) begin(ctx context.Context, claims []ledger.Claim) error {
 	planned, err := r.plan.JSON()

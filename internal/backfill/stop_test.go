@@ -146,6 +146,9 @@ func TestWhoDoesNotAnswerAStopLosesItsLease(t *testing.T) {
 			if err != nil || !out.Broken || out.Run.Ended {
 				t.Fatalf("%+v, %v", out, err)
 			}
+			if state := c.StateOf(&out.Run); state != "stopping" {
+				t.Errorf("it is shown as %s", state)
+			}
 			if left, err := c.Ledger.Leases(t.Context(), ledger.LeaseFilter{}); err != nil || len(left) > 0 {
 				t.Errorf("%+v live, %v", left, err)
 			}

@@ -253,3 +253,34 @@ func TestTheTriggerHoldsWhatTheProbeMisses(t *testing.T) {
 		}))
 	}
 }
+
+// TestTheTriggersKeepHoldsAndClaimsApart whatever the code has looked at.
+func TestTheTriggersKeepHoldsAndClaimsApart(t *testing.T) {
+	l := openAt(t, filepath.Join(t.TempDir(), "state.db"), Options{})
+	_, err := l.Acquire(t.Context(), request(l, "l"))
+	must0(t, err)
+	put := func(query string, at [2]int) error {
+		return l.write(t.Context(), func(x *tx) error {
+			_, err := x.exec(query, at[0], at[1])
+			return err
+		})
+	}
+	const (
+		hold = `INSERT INTO hold (name, table_id, start, end, since, owner, host, pid, reason) VALUES ('h', 1, ?, ?, 0, '', '', 0, '')`
+		take = `INSERT INTO claim (table_id, start, end, lease_id) VALUES (1, ?, ?, 1)`
+	)
+	for _, over := range [][2]int{{0, 5}, {-3, 1}, {4, 9}, {-1, 9}, {2, 3}} {
+		if put(hold, over) == nil {
+			t.Errorf("%v was held over the claim of [0 5)", over)
+		}
+	}
+	for _, beside := range [][2]int{{5, 9}, {7, 12}, {6, 20}} { // over one another they may be
+		must0(t, put(hold, beside))
+	}
+	for _, over := range [][2]int{{5, 6}, {8, 10}, {19, 30}} {
+		if put(take, over) == nil {
+			t.Errorf("%v was claimed over the holds of [5 20)", over)
+		}
+	}
+	must0(t, put(take, [2]int{20, 30}))
+}

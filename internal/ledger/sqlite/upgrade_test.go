@@ -82,7 +82,7 @@ func downgrade(t *testing.T, path string) {
 	)
 	must0(t, err)
 	for _, statement := range []string{
-		"DROP TABLE hold", "ALTER TABLE run DROP COLUMN stop", "DELETE FROM goose_db_version WHERE version_id > 1", "PRAGMA user_version = 1",
+		"DROP TRIGGER claim_unheld", "DROP TABLE hold", "ALTER TABLE run DROP COLUMN stop", "DELETE FROM goose_db_version WHERE version_id > 1", "PRAGMA user_version = 1",
 	} {
 		_, err := conn.ExecContext(t.Context(), statement)
 		must0(t, err)

@@ -20,4 +20,19 @@ CREATE TABLE hold (
 ) STRICT;
 CREATE INDEX hold_on ON hold (table_id, start);
 
+-- +goose StatementBegin
+CREATE TRIGGER claim_unheld BEFORE INSERT ON claim
+WHEN EXISTS (SELECT 1 FROM hold WHERE table_id = NEW.table_id AND start < NEW.end AND end > NEW.start)
+BEGIN
+  SELECT RAISE(ABORT, 'a write lease overlaps a hold');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER hold_unclaimed BEFORE INSERT ON hold
+WHEN (SELECT end FROM claim WHERE table_id = NEW.table_id AND start < NEW.end ORDER BY start DESC LIMIT 1) > NEW.start
+BEGIN
+  SELECT RAISE(ABORT, 'a hold overlaps a write lease');
+END;
+-- +goose StatementEnd
+
 PRAGMA user_version = 3;
