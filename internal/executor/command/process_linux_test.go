@@ -25,15 +25,18 @@ import (
 	"github.com/headway-data/headway/internal/warehouse"
 )
 
-// term is for how long supervise trusts its lease, which it renews all the time.
+// term is for how long a lease is trusted that is renewed all the time.
 const term = 2 * time.Second
 
-// supervise PROGRAM FIFO: runs a program through an Executor, as a process that will be killed or suspended.
+// supervise PROGRAM FIFO TERM: runs a program through an Executor, as a process that will be killed or suspended. It trusts its lease for the
+// term, and renews it all the time.
 func supervise(args []string) {
 	self, err := os.Executable()
 	check(err)
 	table := &catalog.Table{Name: "box", Axis: daily, Command: &catalog.Command{Args: []string{self, args[0], args[1]}}}
 	e, err := New(table, &store{}, withShim(Options{Grace: 50 * time.Millisecond}))
+	check(err)
+	term, err := time.ParseDuration(args[2])
 	check(err)
 	trust := executor.NewTrust(bootclock.Now() + term)
 	go func() {
@@ -149,7 +152,9 @@ func TestDeadline(t *testing.T) {
 			defer close(renewed)
 			one.Trust.Extend(now + tt.extend)
 		}()
-		_, _, err = e.Produce(t.Context(), one)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, _, err = e.Produce(ctx, one)
+		cancel()
 		<-renewed
 		if log := one.Log.(*strings.Builder).String(); !errors.Is(err, tt.err) || log != tt.log {
 			t.Errorf("%s: %v, log %q, want %q", tt.program, err, log, tt.log)
@@ -194,8 +199,9 @@ func TestParent(t *testing.T) {
 	for _, tt := range []struct {
 		signal  syscall.Signal
 		program string
+		term    time.Duration
 	}{
-		{syscall.SIGKILL, "family"}, {syscall.SIGSTOP, "family"}, {syscall.SIGKILL, "chain"}, {syscall.SIGSTOP, "chain"},
+		{syscall.SIGKILL, "family", time.Hour}, {syscall.SIGSTOP, "family", term}, {syscall.SIGKILL, "chain", time.Hour}, {syscall.SIGSTOP, "chain", term},
 	} {
 		t.Run(fmt.Sprint(tt.signal, " ", tt.program), func(t *testing.T) {
 			t.Parallel()
@@ -204,7 +210,7 @@ func TestParent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := exec.Command(self, "run", tt.program, l.path)
+			c := exec.Command(self, "run", tt.program, l.path, tt.term.String())
 			c.Env = append(marking(l), helperVar+"=1", "TMPDIR="+t.TempDir())
 			out, err := c.StdoutPipe()
 			if err != nil {

@@ -4,6 +4,7 @@ package shim
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,10 @@ func begin(t *testing.T, s Settings) *shimmed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &shimmed{Cmd: exec.Command(self, s.Arguments()...), orders: ordersW, reports: make(chan Report, 100)}
+	// A shim that does not do what it is told ends all the same, and its command with it.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	c := &shimmed{Cmd: exec.CommandContext(ctx, self, s.Arguments()...), orders: ordersW, reports: make(chan Report, 100)}
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
