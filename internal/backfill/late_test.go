@@ -356,3 +356,38 @@ func TestTrustIsRenewed(t *testing.T) {
 		})
 	})
 }
+
+// A sleepy executor lets the machine sleep for an hour in each of its first attempts: its lease is not renewed in time.
+type sleepy struct {
+	executor.Executor
+	slept atomic.Int64
+}
+
+func (e *sleepy) Produce(ctx context.Context, t executor.Task) (*warehouse.Stage, *executor.Report, error) {
+	if until, _ := t.Trust.Until(); e.slept.Load() < 6 {
+		e.slept.Add(1)
+		return nil, nil, fmt.Errorf("trusted until %s: %w", until, executor.ErrTrust)
+	}
+	return e.Executor.Produce(ctx, t)
+}
+
+// TestTheMachineSlept: commands are stopped when the machine wakes up and their lease was not renewed in time. Nobody wanted the partitions
+// meanwhile: once the lease is renewed the attempt is made again, however often that happens, and none of it counts as a failure.
+func TestTheMachineSlept(t *testing.T) {
+	s := newProof(t, folder(t))
+	synctest.Test(t, func(t *testing.T) {
+		s.with(t, func(c *backfill.Coordinator) {
+			began := time.Now()
+			e := &sleepy{Executor: c.Tables["daily"].Executor}
+			c.Boot = func() time.Duration { return time.Since(began) + time.Duration(e.slept.Load())*time.Hour }
+			c.Tables["daily"].Executor = e
+			report, err := again(t.Context(), t, c, plan.Request{Tables: []string{"daily"}})
+			if err != nil || report.Exit != 0 || e.slept.Load() != 6 {
+				t.Errorf("slept %d times, %v: %s", e.slept.Load(), err, describe(report))
+			}
+			if took := time.Since(began); took < time.Minute {
+				t.Errorf("it took %s: no renewal was waited for", took)
+			}
+		})
+	})
+}

@@ -164,7 +164,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 		return err
 	}
 	r.sweep(ctx)
-	r.trust = executor.NewTrust(r.Boot() + trusted) // from before the ledger's deadline is set
+	r.trust = executor.NewTrust(r.Boot, r.Boot()+trusted) // from before the ledger's deadline is set
 	var err error
 	r.lease, err = r.Ledger.Acquire(ctx, ledger.LeaseRequest{
 		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, TTL: leaseTTL,

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -8,14 +9,15 @@ import (
 // A Trust is the time until which a holder trusts its lease, on the boot clock. It is less than what the ledger grants: what has to be
 // stopped needs time to end. Its methods may be called from many goroutines.
 type Trust struct {
+	clock   func() time.Duration
 	mu      sync.Mutex
 	until   time.Duration
 	changed chan struct{}
 }
 
-// NewTrust trusts until a time on the boot clock.
-func NewTrust(until time.Duration) *Trust {
-	return &Trust{until: until, changed: make(chan struct{})}
+// NewTrust trusts until a time on the clock that is given: the boot clock.
+func NewTrust(clock func() time.Duration, until time.Duration) *Trust {
+	return &Trust{clock: clock, until: until, changed: make(chan struct{})}
 }
 
 // Extend trusts for longer, once the lease has been renewed. An earlier time than there was changes nothing.
@@ -38,4 +40,19 @@ func (t *Trust) Until() (until time.Duration, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.until, t.changed
+}
+
+// Wait waits until the lease is trusted: not at all while it is. When ctx ends, it gives up with the cause.
+func (t *Trust) Wait(ctx context.Context) error {
+	for {
+		until, changed := t.Until()
+		if t == nil || t.clock() < until {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }

@@ -359,7 +359,7 @@ func (w *Worker) quarantine(ctx context.Context, t *Table, a *ledger.Attempt, ou
 
 // fail ends an attempt that published nothing, and gives back why.
 func (w *Worker) fail(ctx context.Context, t *Table, a *ledger.Attempt, _ *warehouse.Stage, cause error) error {
-	stopped := ctx.Err() != nil
+	stopped := ctx.Err() != nil || errors.Is(cause, executor.ErrTrust)
 	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
 		Attempt: a.ID, Token: a.Token, Outcome: history.Failed, Cancelled: stopped, Reason: firstLine(cause.Error()), At: w.Now(),
 	})

@@ -96,16 +96,23 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 	}
 	var out outcome
 	err = w.Backoff.Retry(ctx, 1+t.Retries, permanent, func(ctx context.Context, number int) error {
-		if number > 1 {
-			if j, err = w.judge(ctx, t, set); err != nil {
+		for again := number > 1; ; again = true {
+			if again {
+				if j, err = w.judge(ctx, t, set); err != nil {
+					return err
+				}
+				if result = passive(j); j.set.Empty() {
+					return nil
+				}
+			}
+			if out, err = w.attempt(ctx, t, j, number); !errors.Is(err, executor.ErrTrust) {
 				return err
 			}
-			if result = passive(j); j.set.Empty() {
-				return nil
+			// The machine slept, or the process was suspended: no fault of the attempt's. Either the lease is renewed, or ctx ends.
+			if err := w.Trust.Wait(ctx); err != nil {
+				return err
 			}
 		}
-		out, err = w.attempt(ctx, t, j, number)
-		return err
 	})
 	switch {
 	case err == nil:

@@ -38,7 +38,7 @@ func supervise(args []string) {
 	check(err)
 	term, err := time.ParseDuration(args[2])
 	check(err)
-	trust := executor.NewTrust(bootclock.Now() + term)
+	trust := executor.NewTrust(bootclock.Now, bootclock.Now()+term)
 	go func() {
 		for range time.Tick(term / 10) {
 			trust.Extend(bootclock.Now() + term)
@@ -139,9 +139,9 @@ func TestDeadline(t *testing.T) {
 		l := newLeash(t)
 		one := task(t, set(5), tt.program, l.path)
 		now := bootclock.Now()
-		one.Trust = executor.NewTrust(now + 2*busy)
+		one.Trust = executor.NewTrust(bootclock.Now, now+2*busy)
 		if tt.program == "hang" {
-			one.Trust = executor.NewTrust(now + term)
+			one.Trust = executor.NewTrust(bootclock.Now, now+term)
 		}
 		e, err := New(one.Table, &store{}, withShim(Options{Environ: marking(l)}))
 		if err != nil {
@@ -168,7 +168,7 @@ func TestDeadline(t *testing.T) {
 // TestDeadlineOver: nothing is started under a lease that is not trusted any more.
 func TestDeadlineOver(t *testing.T) {
 	one := task(t, set(5), "echo", "no")
-	one.Trust = executor.NewTrust(bootclock.Now())
+	one.Trust = executor.NewTrust(bootclock.Now, bootclock.Now())
 	if _, _, log, err := produce(t, &store{}, one, Options{}); !errors.Is(err, executor.ErrTrust) || strings.Contains(log, "no\n") {
 		t.Errorf("log %q, %v", log, err)
 	}
