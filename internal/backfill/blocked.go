@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -27,8 +28,10 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 				return err
 			}
 		}
+		behind := behindHold(b)
 		if err := errors.Join(
-			note(b.Set.Minus(b.Held), "", blockedReason(b)),
+			note(b.Set.Minus(b.Held).Minus(behind), "", blockedReason(b)),
+			note(behind, run.CauseConflict, blockedReason(b)),
 			note(b.Held, run.CauseConflict, held),
 		); err != nil {
 			return fmt.Errorf("note what is blocked: %w", err)
@@ -44,6 +47,25 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// behindHold are the partitions that wait for others which a person's hold keeps from being written: not an input is missing there, somebody
+// has said stop. Of those that a plan does not tell one by one the ones that it tells decide.
+func behindHold(b plan.Blocked) calendar.Set {
+	var behind, told []calendar.Partition
+	for _, item := range b.Items {
+		if item.Held {
+			continue
+		}
+		told = append(told, item.Partition)
+		if slices.Contains(item.Fix.Argv, "unhold") {
+			behind = append(behind, item.Partition)
+		}
+	}
+	if len(behind) > 0 && len(behind) == len(told) {
+		return b.Set.Minus(b.Held)
+	}
+	return calendar.Of(behind...)
 }
 
 // refused tells of partitions that were asked for and that the plan leaves out because something refuses them: quarantined ones of which
