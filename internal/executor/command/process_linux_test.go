@@ -251,7 +251,11 @@ func ended(t *testing.T, pids []int) {
 			t.Fatal(err)
 		}
 		const patience = 20_000 // ms
-		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, patience); n != 1 {
+		n, err := 0, error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) { // Go's scheduler interrupts
+			n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, patience)
+		}
+		if n != 1 {
 			t.Errorf("process %d is left: %v", pid, err)
 		}
 		_ = unix.Close(fd)
