@@ -46,5 +46,7 @@ func run() int {
 		<-signals
 		os.Exit(128 + int(number))
 	}()
-	return cli.Main(ctx, cli.NewProcess(dir, version, func() int { return int(got.Load()) }), os.Args[1:])
+	process := cli.NewProcess(dir, version, func() int { return int(got.Load()) })
+	process.Shim = shim.Self()
+	return cli.Main(ctx, process, os.Args[1:])
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/ledger/sqlite"
@@ -76,7 +77,7 @@ func (s *site) environment() backfill.Environment {
 	return backfill.Environment{
 		Now:  s.now,
 		Boot: bootclock.Now,
-		Shim: itself(),
+		Shim: shim.Self(),
 		NewID: func(prefix string) string {
 			return fmt.Sprintf("%s-%06d", prefix, s.ids.Add(1))
 		},
@@ -562,13 +563,4 @@ func (s *site) acceptLosses(t *testing.T) {
 			}
 		}
 	})
-}
-
-// itself is the test's binary, which TestMain makes a shim.
-func itself() []string {
-	path, err := os.Executable()
-	if err != nil {
-		panic(err)
-	}
-	return []string{path}
 }

@@ -386,6 +386,13 @@ func TestTheMachineSlept(t *testing.T) {
 			if err != nil || report.Exit != 0 || e.slept.Load() != 6 {
 				t.Errorf("slept %d times, %v: %s", e.slept.Load(), err, describe(report))
 			}
+			attempts, err := c.Ledger.Attempts(t.Context(), ledger.AttemptFilter{Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.ContainsFunc(attempts, func(a ledger.AttemptRecord) bool { return a.State == ledger.AttemptFailed }) {
+				t.Error("an attempt counts as failed")
+			}
 			if took := time.Since(began); took < time.Minute {
 				t.Errorf("it took %s: no renewal was waited for", took)
 			}

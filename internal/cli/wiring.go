@@ -20,13 +20,13 @@ import (
 	"github.com/headway-data/headway/internal/warehouse/duckdb"
 )
 
-// NewProcess is the process as main knows it: this is where the clock, randomness, variables and drivers come in.
+// NewProcess is the process as main knows it: this is where the clock, randomness, variables and drivers come in. Its Shim is for the program to
+// set that is one, if asked; without, tables made by commands are refused.
 func NewProcess(dir, version string, signal func() int) *Process {
 	return &Process{
 		Environment: backfill.Environment{
 			Now:           time.Now,
 			Boot:          bootclock.Now,
-			Shim:          itself(),
 			NewID:         newID,
 			Lookup:        lookup,
 			Random:        mathrand.Float64,
@@ -45,19 +45,6 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Terminal: terminalOf,
 		Signal:   signal,
 	}
-}
-
-// itself is this program, to be run again as the shim of commands. Linux leads to the very file that runs, whatever stands at its path by
-// now: the two must understand each other.
-func itself() []string {
-	if runtime.GOOS == "linux" {
-		return []string{"/proc/self/exe"}
-	}
-	path, err := os.Executable()
-	if err != nil {
-		return nil // commands are refused
-	}
-	return []string{path}
 }
 
 // newID is a random id of 50 bits behind a prefix: short enough to type, long enough never to meet another of its store.

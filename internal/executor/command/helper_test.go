@@ -35,9 +35,7 @@ func TestMain(m *testing.M) {
 
 // withShim lets the test's binary be the shim, too.
 func withShim(o Options) Options {
-	self, err := os.Executable()
-	check(err)
-	o.Shim = []string{self}
+	o.Shim = shim.Self()
 	return o
 }
 

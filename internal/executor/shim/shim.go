@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -72,6 +73,19 @@ func settingsOf(args []string) (Settings, error) {
 
 // Asked reports whether a process with these arguments (os.Args) is to be the shim.
 func Asked(args []string) bool { return len(args) > 1 && args[1] == Word }
+
+// Self is how the present program is started again as a shim: for programs that call Main when they are Asked. Linux leads to the very file
+// that runs, whatever stands at its path by now: the two must understand each other. nil where the program's file is not known.
+func Self() []string {
+	if runtime.GOOS == "linux" {
+		return []string{"/proc/self/exe"}
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{path}
+}
 
 // Main is the shim's life, in a process that does nothing else. It gives the exit code.
 func Main(args []string) int {
