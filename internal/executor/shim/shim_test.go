@@ -208,7 +208,7 @@ func TestOrders(t *testing.T) {
 	}{
 		{"echo ready; exec sleep 1000", []string{OrderStop}, 0, 128 + 15, []Kind{Exit}},
 		{"echo ready; exec sleep 1000", []string{OrderKill}, 0, 128 + 9, []Kind{Exit}},
-		{"echo ready; exec sleep 1000", nil, 0, 128 + 15, []Kind{Exit}},
+		{"echo ready; exec sleep 1000", nil, 0, 128 + 9, []Kind{Exit}},
 		{"echo ready; exec sleep 1000", []string{OrderUntil(1)}, 0, 128 + 15, []Kind{Deadline, Exit}},
 		{"echo ready; exec sleep 1000", []string{OrderUntil(time.Duration(1) << 62), OrderStop}, time.Minute, 128 + 15, []Kind{Exit}},
 		{"trap '' TERM; echo ready; exec sleep 1000", []string{OrderStop}, 0, 128 + 9, []Kind{Killing, Exit}},

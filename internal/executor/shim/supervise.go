@@ -185,11 +185,14 @@ func (s *supervisor) act() time.Duration {
 	return s.pause
 }
 
-// obey carries out an order; without one, whoever gave them is gone.
+// obey carries out an order. Without one, whoever gave them is gone, and his leases are free: others may write at once, so there is no time
+// of grace.
 func (s *supervisor) obey(order string, ok bool) {
 	until, renewed := strings.CutPrefix(order, orderUntil)
 	switch {
-	case !ok || order == strings.TrimSpace(OrderStop):
+	case !ok:
+		s.kill()
+	case order == strings.TrimSpace(OrderStop):
 		s.stop()
 	case order == strings.TrimSpace(OrderKill):
 		s.kill()
