@@ -121,7 +121,7 @@ func (r *runner) recheck(ctx context.Context) error {
 		case err != nil:
 			result.Failed, result.Reason = p.Set, err.Error()
 		default:
-			r.metrics.seen(p.Table, one.Verdicts, calendar.Set{})
+			r.metrics.seen(p.Table, one.Verdicts)
 			r.checked[p.Table] = one.Checked.Count()
 			// What a step is for is told by its chunk: what fails may yet be computed again.
 			left := one.Failing.Minus(r.planned(p.Table))

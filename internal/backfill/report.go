@@ -246,7 +246,7 @@ func (m *metrics) readBefore(ctx context.Context, c *Coordinator, p *plan.Plan) 
 }
 
 // seen takes in the verdicts of an attempt. Of a partition that was tried again the last ones count.
-func (m *metrics) seen(table string, verdicts []warehouse.Verdict, _ calendar.Set) {
+func (m *metrics) seen(table string, verdicts []warehouse.Verdict) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, v := range verdicts {

@@ -44,7 +44,7 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 	}
 	log, err := w.OpenLog(a.ID, t.Name)
 	if err != nil {
-		return outcome{}, w.fail(ctx, t, a, nil, fmt.Errorf("open the attempt's log: %w", err))
+		return outcome{}, w.fail(ctx, t, a, fmt.Errorf("open the attempt's log: %w", err))
 	}
 	defer log.Close() //nolint:errcheck // a log that cannot be closed must not fail what was published
 	out, err := w.compute(ctx, t, a, j, try, log)
@@ -55,7 +55,7 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 	}
 	if err != nil {
 		fmt.Fprintf(log, "headway: %v\n", err)
-		return outcome{}, w.fail(ctx, t, a, nil, err)
+		return outcome{}, w.fail(ctx, t, a, err)
 	}
 	return out, nil
 }
@@ -358,7 +358,7 @@ func (w *Worker) quarantine(ctx context.Context, t *Table, a *ledger.Attempt, ou
 }
 
 // fail ends an attempt that published nothing, and gives back why.
-func (w *Worker) fail(ctx context.Context, t *Table, a *ledger.Attempt, _ *warehouse.Stage, cause error) error {
+func (w *Worker) fail(ctx context.Context, t *Table, a *ledger.Attempt, cause error) error {
 	stopped := ctx.Err() != nil || errors.Is(cause, executor.ErrTrust)
 	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
 		Attempt: a.ID, Token: a.Token, Outcome: history.Failed, Cancelled: stopped, Reason: firstLine(cause.Error()), At: w.Now(),

@@ -42,7 +42,7 @@ type Worker struct {
 	// OpenLog opens the log of an attempt.
 	OpenLog func(id ledger.AttemptID, table string) (io.WriteCloser, error)
 	// Seen is told the verdicts of each attempt, for the run's report. It may be called from many goroutines.
-	Seen func(table string, verdicts []warehouse.Verdict, published calendar.Set)
+	Seen func(table string, verdicts []warehouse.Verdict)
 	// Code gives the version of a table's code as it is on disk now: a run pins its code (rule 21).
 	Code func(ctx context.Context, table string) (string, error)
 	// Prepare is asked before each attempt on a table whether it can be computed at all, and why not: it makes what must be there first.
@@ -137,7 +137,7 @@ func passive(j judged) run.Result {
 
 // done accounts for an attempt that came to its end.
 func (w *Worker) done(t *Table, out outcome) run.Result {
-	w.Seen(t.Name, out.verdicts, out.published)
+	w.Seen(t.Name, out.verdicts)
 	result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined}
 	if p, ok := out.quarantined.First(); ok {
 		result.Reason = fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), out.reasons[p])
