@@ -24,16 +24,12 @@ func (cmd *holdCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	c, t, err := inv.openTable(cmd.Table)
+	c, set, err := inv.openCells(cmd.Table, cmd.rangeFlags)
 	if err != nil {
 		return err
 	}
 	defer inv.close(c)
-	set, err := inv.cells(c, cmd.Table, cmd.rangeFlags)
-	if err != nil {
-		return err
-	}
-	until, err := inv.instant(t.Axis, cmd.Until)
+	until, err := inv.instant(c.Tables[cmd.Table].Axis, cmd.Until)
 	if err != nil {
 		return err
 	}
@@ -67,15 +63,11 @@ type unholdCmd struct {
 
 // Run releases a table, or a range of it, from every hold.
 func (cmd *unholdCmd) Run(inv *invocation) error {
-	c, _, err := inv.openTable(cmd.Table)
+	c, set, err := inv.openCells(cmd.Table, cmd.rangeFlags)
 	if err != nil {
 		return err
 	}
 	defer inv.close(c)
-	set, err := inv.cells(c, cmd.Table, cmd.rangeFlags)
-	if err != nil {
-		return err
-	}
 	was, err := c.Unhold(inv.ctx, cmd.Table, set, cmd.Reason)
 	if err != nil {
 		return err
@@ -93,6 +85,20 @@ func (cmd *unholdCmd) Run(inv *invocation) error {
 	}
 	inv.print("released: %s %s; `headway run %s` does what is left", cmd.Table, c.Format(cmd.Table, was), cmd.Table)
 	return nil
+}
+
+// openCells opens the project for what concerns cells of one table. The caller closes it.
+func (inv *invocation) openCells(table string, r rangeFlags) (*backfill.Coordinator, calendar.Set, error) {
+	c, _, err := inv.openTable(table)
+	if err != nil {
+		return nil, calendar.Set{}, err
+	}
+	set, err := inv.cells(c, table, r)
+	if err != nil {
+		inv.close(c)
+		return nil, calendar.Set{}, err
+	}
+	return c, set, nil
 }
 
 // cells turns the range flags into the partitions that they name, whether a calendar names them or not: a hold on a table is also on what it
