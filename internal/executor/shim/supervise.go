@@ -175,6 +175,7 @@ func (s *supervisor) act() time.Duration {
 		return min(longest, s.Until-now)
 	case leftover, stopping:
 		if now < s.next {
+			s.remind()
 			return min(longest, s.next-now)
 		}
 		s.kill()
@@ -211,6 +212,14 @@ func (s *supervisor) stop() {
 	s.phase, s.next = stopping, s.clock()+s.Grace
 	s.tree.signal(syscall.SIGTERM)
 	s.tree.signal(syscall.SIGCONT)
+}
+
+// remind tells what the command has left behind to end once more, when the command itself has ended: a child that was being forked when all
+// were told may have heard it before it was itself, in the shell's name, and forgotten it.
+func (s *supervisor) remind() {
+	if s.phase == stopping && s.ended {
+		s.tree.signal(syscall.SIGTERM)
+	}
 }
 
 // kill begins to kill all.
