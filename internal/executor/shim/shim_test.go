@@ -74,6 +74,7 @@ func begin(t *testing.T, s Settings) *shimmed {
 		_ = reportsR.Close()
 	}()
 	t.Cleanup(func() { _ = ordersW.Close() })
+	context.AfterFunc(ctx, func() { _ = out.Close() }) // what it has left behind is not waited for
 	return c
 }
 
@@ -220,7 +221,7 @@ func TestOrders(t *testing.T) {
 		{"echo ready; exec sleep 1000", []string{OrderUntil(time.Duration(1) << 62), OrderStop}, time.Minute, 128 + 15, []Kind{Exit}},
 		{"trap '' TERM; echo ready; exec sleep 1000", []string{OrderStop}, 0, 128 + 9, []Kind{Killing, Exit}},
 		// What forgot the first word hears another.
-		{`trap 'exit 0' TERM; (n=0; trap 'n=$((n+1)); [ $n -lt 2 ] || exit 0' TERM; echo ready; while :; do sleep 0.1; done) & wait`, []string{OrderStop}, 0, 0, []Kind{Exit}},
+		{`trap 'exit 0' TERM; (n=0; trap 'n=$((n+1)); [ $n -lt 2 ] || exit 0' TERM; echo ready; for i in 0 1 2 3 4 5 6 7 8 9; do sleep 4; done) & wait`, []string{OrderStop}, 0, 0, []Kind{Exit}},
 	} {
 		s := script(tt.script)
 		if tt.until > 0 {
