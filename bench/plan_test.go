@@ -59,7 +59,7 @@ func planInputs(g *catalog.Graph, rng *rand.Rand, shared bool) plan.Inputs {
 	expected := calendar.Range(0, planDays)
 	for i, c := range g.Order() {
 		t := c.Tables[0]
-		h := &history.Table{Known: expected, Head: "v1"}
+		h := &history.Table{Known: expected, Versions: []history.Version{{Version: "v1", Head: true}}}
 		in.Expected[t.Name], in.Tables[t.Name], in.Versions[t.Name] = expected, h, "v1"
 		if shared {
 			h.Moves = []history.Move{{Interval: expected.Bounds(), Seq: 1, Gained: true}}

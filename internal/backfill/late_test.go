@@ -113,8 +113,8 @@ func (s *site) wakeLate(t *testing.T, c *backfill.Coordinator, late, other plan.
 	}
 }
 
-// publishAs records that a version of a table's code has published one partition.
-func publishAs(t *testing.T, c *backfill.Coordinator, table, version string, p calendar.Partition) {
+// publishAs records that a version of a producer has published one partition of a table, by a run of a class.
+func publishAs(t *testing.T, c *backfill.Coordinator, class ledger.Class, table, producer, version string, p calendar.Partition) {
 	t.Helper()
 	ctx, to := t.Context(), c.Tables[table]
 	set := calendar.Of(p)
@@ -124,15 +124,15 @@ func publishAs(t *testing.T, c *backfill.Coordinator, table, version string, p c
 		}
 	}
 	_, err := c.Ledger.Acquire(ctx, ledger.LeaseRequest{
-		ID: "l-newer", Run: "r-newer", Class: ledger.ClassBackfill, Holder: c.Holder, TTL: time.Hour, Settles: true,
+		ID: "l-newer", Run: "r-newer", Class: class, Holder: c.Holder, TTL: time.Hour, Settles: true,
 		Writes: []ledger.Claim{{Table: to.Key, Axis: to.Axis, Set: set}},
 	})
 	must(err)
 	head, err := c.Ledger.Head(ctx)
 	must(err)
 	a, err := c.Ledger.StartAttempt(ctx, ledger.AttemptRequest{
-		ID: "a-newer", Lease: "l-newer", Run: "r-newer", Table: to.Key, Set: set, Version: version, Code: ledger.VersionRecord{Version: version},
-		ReadSeq: head, At: c.Now(),
+		ID: "a-newer", Lease: "l-newer", Run: "r-newer", Table: to.Key, Set: set, Version: version, ReadSeq: head, At: c.Now(),
+		Code: ledger.VersionRecord{Version: version, Producer: producer},
 	})
 	must(err)
 	must(c.Ledger.Intend(ctx, ledger.Intent{
@@ -163,7 +163,7 @@ func TestRule22_OlderCodeIsRefusedWhenItIsGranted(t *testing.T) {
 			t.Fatalf("%d partitions planned: %v", p.Partitions(), err)
 		}
 		r, err := c.Run(t.Context(), sight, p, backfill.RunOptions{
-			Class: ledger.ClassBackfill, OnStart: func(ledger.RunID, int) { publishAs(t, c, "season", "newer", march(3)) },
+			Class: ledger.ClassBackfill, OnStart: func(ledger.RunID, int) { publishAs(t, c, ledger.ClassBackfill, "season", "season", "newer", march(3)) },
 		})
 		if _, refused := errors.AsType[*backfill.RefusedError](err); !refused || r.Exit != 3 {
 			t.Errorf("older code: %v: %s", err, describe(r))

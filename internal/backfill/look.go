@@ -356,18 +356,9 @@ func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool
 		h := snapshot.Table(t.Key)
 		in.Tables[name] = h
 		in.CheckVersions[name] = t.CheckVersion
-		in.Versions[name] = headToJudgeBy(t.Version.Version, h)
+		in.Versions[name] = h.Standing(t.Version.Version) // a plan registers nothing: what has never published is newer than all that has
 	}
 	return plan.NewWorld(in)
-}
-
-// headToJudgeBy is the version that content must have to be up to date: today's code, unless today's code is one that was replaced
-// since (rule 22: a plan registers nothing, so code that the ledger has never seen is newer than all it has).
-func headToJudgeBy(today string, h *history.Table) string {
-	if slices.Contains(h.Versions, today) {
-		return h.Head
-	}
-	return today
 }
 
 // Closure is the names and all that next leads to from them.

@@ -137,7 +137,7 @@ func (c *Coordinator) Mark(ctx context.Context, req MarkRequest) (*Marked, error
 	}
 	out := &Marked{Marked: req.Set}
 	mark := ledger.Mark{
-		Kind: req.Kind, Table: t.Key, Axis: t.Axis, Set: req.Set, Version: headToJudgeBy(t.Version.Version, known.Table(t.Key)), Actor: c.Actor(),
+		Kind: req.Kind, Table: t.Key, Axis: t.Axis, Set: req.Set, Version: known.Table(t.Key).Standing(t.Version.Version), Actor: c.Actor(),
 		Reason: req.Reason, At: c.Now(),
 	}
 	if req.Kind == ledger.MarkFresh && !req.code {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -95,11 +94,11 @@ func (r *runner) refuseOlderCode(ctx context.Context) error {
 	return r.sight.View.With(ctx, func(w *plan.World) error {
 		for _, s := range r.plan.Steps {
 			today, h := r.Tables[s.Table].Version.Version, w.Tables[s.Table]
-			if h == nil || today == "" || h.Head == today || !slices.Contains(h.Versions, today) {
+			if h == nil || today == "" || h.Standing(today) == today {
 				continue
 			}
 			return &RefusedError{
-				What: fmt.Sprintf("%s: today's files are version %.12s, which version %.12s has replaced", s.Table, today, h.Head),
+				What: fmt.Sprintf("%s: today's files are version %.12s, which version %.12s has replaced", s.Table, today, h.Standing(today)),
 				Next: fmt.Sprintf("get the newer files, or make these the table's head: headway code promote %s --reason …", s.Table),
 			}
 		}

@@ -76,6 +76,9 @@ type Segment struct {
 	// CheckVersion and CheckSeq say with which checks, and at which clock, the content was last checked; "" and 0: never.
 	CheckVersion string
 	CheckSeq     Seq
+	// FixedBy is the version with which an attempt of class fix wrote the content; "" where none did. It stays, whatever is said of the
+	// content, until other content takes its place (rule 22).
+	FixedBy string
 }
 
 // A Move says when a partition last entered or left the set that its table's calendar expects.
@@ -124,9 +127,8 @@ type Table struct {
 	Moves []Move
 	// Verdicts are about attempts that did not publish.
 	Verdicts []Verdict
-	// Head is the newest accepted code version of the table; "" before the first publish. Order holds older ones, oldest first.
-	Head     string
-	Versions []string
+	// Versions are the code versions that have published, oldest first.
+	Versions []Version
 	// Meta is, for a source, the cheap version (names, sizes, times) that goes with its last observation.
 	Meta string
 	// Held partitions are under a person's hold. InFlight ones are being written right now; Reserved ones are leased to a live run.

@@ -193,11 +193,11 @@ func TestWordsAreThoseOfTheContract(t *testing.T) {
 }
 
 func TestUnknownTablesHaveNoHistory(t *testing.T) {
-	s := &Snapshot{Tables: map[string]*Table{"a": {Head: "v"}}}
-	if s.Table("a").Head != "v" {
+	s := &Snapshot{Tables: map[string]*Table{"a": {Meta: "m"}}}
+	if s.Table("a").Meta != "m" {
 		t.Error("the history of a is lost")
 	}
-	if b := s.Table("b"); b == nil || len(b.Segments) != 0 || b.Head != "" {
+	if b := s.Table("b"); b == nil || len(b.Segments) != 0 || b.Meta != "" {
 		t.Errorf("the history of b is %v, want an empty one", b)
 	}
 }

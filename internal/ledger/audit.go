@@ -135,7 +135,8 @@ type toldState struct {
 	More int       `json:"more,omitempty"`
 }
 
-// Describe is the Before and After of an audited change of a table's rows: JSON, of the first hundred rows and how many more there are.
+// Describe is the Before and After of an audited change of a table's rows or of which version is whose head ("": it is not about that): JSON,
+// of the first hundred rows and how many more there are.
 func Describe(seq history.Seq, head string, rows []history.Segment) string {
 	out := toldState{Seq: int64(seq), Head: head, Rows: []toldRow{}}
 	for i, r := range rows {
@@ -165,6 +166,9 @@ func read(described string) toldState {
 
 // SeqOf reads back the clock of a Describe.
 func SeqOf(described string) history.Seq { return history.Seq(read(described).Seq) }
+
+// HeadOf reads back the version that a Describe names.
+func HeadOf(described string) string { return read(described).Head }
 
 // Repeats reports whether a mark is the one that an entry tells of: by the same person at the same instant.
 func (m Mark) Repeats(e AuditEntry) bool {

@@ -62,6 +62,9 @@ func (r AttemptRequest) Check(now history.Seq) error {
 	if r.ReadSeq < 0 || r.ReadSeq > now {
 		return fmt.Errorf("attempt %s has read at %d, but the clock stands at %d", r.ID, r.ReadSeq, now)
 	}
+	if r.Asked < 0 || r.Asked > now {
+		return fmt.Errorf("attempt %s was asked for at %d, but the clock stands at %d", r.ID, r.Asked, now)
+	}
 	return checkSet("attempt "+string(r.ID), r.Set)
 }
 

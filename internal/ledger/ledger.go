@@ -96,6 +96,14 @@ type Ledger interface {
 	// snapshot that it was judged by, which was taken before its first read; what changes after that makes its partitions stale again,
 	// so nothing is lost by starting a little later. The partitions must be claimed by the lease, settled (ErrUnsettled), and not in
 	// flight; ErrLost if the lease has ended. With Guarded the partitions are put in doubt in the same transaction (rule 14).
+	//
+	// *OlderCodeError refuses older code over newer content (rule 22). Versions are ordered within their producer: by their first publish,
+	// which makes each the head, or by a person's word (MarkHeadTo). What has not published yet counts as of req.Asked. So refused is
+	//   - a version that is not the head of its producer and has published, or that was asked for before that head first published;
+	//   - a version that counts as of a time before the first publish of a version of another producer with which class fix wrote what stands in
+	//     any of the partitions (Segment.FixedBy). Other content of another producer is replaced by anybody.
+	// Where it would be refused, req.Downgrade lets it through and is audited: by the lease's holder, over the partitions that would have refused
+	// it. A version that was replaced becomes the head of its producer again when that attempt publishes; what fixes wrote elsewhere stays safe.
 	StartAttempt(ctx context.Context, req AttemptRequest) (*Attempt, error)
 
 	// Intend stores what an attempt is about to publish, before it publishes (rule 11). ErrLost if the attempt's token has been
@@ -106,7 +114,9 @@ type Ledger interface {
 	// failed, or left. It ends the attempt. What the warehouse has committed is recorded whoever finds it, also when the lease is
 	// gone: a commit is never refused. The new ChangedSeq is drawn here, after the commit; partitions listed as unchanged keep
 	// theirs. What is published counts as checked by the intent's check version at its ReadSeq; of it, the intent's Failing partitions
-	// become Failing, with a verdict as quarantined ones get. The first publish of a code version registers it as the table's newest.
+	// become Failing, with a verdict as quarantined ones get. The first publish of a code version registers it as its producer's head,
+	// unless an attempt that started later, or a person, has made another the head. Content is FixedBy its version if the attempt's lease is of
+	// class fix; otherwise by nobody, but where it is unchanged by whom it was.
 	Record(ctx context.Context, c Commit) (history.Seq, error)
 
 	// Fail ends an attempt that published nothing: all its partitions get the outcome. A cancelled attempt leaves no verdict.
@@ -134,7 +144,7 @@ type Ledger interface {
 	// Mark changes what the ledger holds of partitions because a person says so; it is audited with its reason.
 	Mark(ctx context.Context, m Mark) (history.Seq, error)
 
-	// Versions lists the code versions of a table, oldest first.
+	// Versions lists the code versions of a table that have published, of all producers, oldest first.
 	Versions(ctx context.Context, table string) ([]VersionRecord, error)
 
 	// Audit lists entries of the audit log, oldest first; VerifyAudit walks the whole chain and returns a *ChainError naming the
@@ -249,8 +259,13 @@ type AttemptRequest struct {
 	// Code is what the version stands for, kept when the version is registered.
 	Code    VersionRecord
 	ReadSeq history.Seq
-	Guarded bool
-	At      time.Time // wall clock, for people
+	// Asked is the clock when the run was asked for, before it waited for anything: as of when its code counts if that has not published
+	// yet. 0: ReadSeq.
+	Asked history.Seq
+	// Downgrade is why older code may replace newer content; "": it may not.
+	Downgrade string
+	Guarded   bool
+	At        time.Time // wall clock, for people
 }
 
 // An Attempt is the right to publish what it computed for its partitions.
@@ -400,7 +415,7 @@ const (
 	MarkStale   MarkKind = "stale"   // compute it again
 	MarkSkipped MarkKind = "skipped" // there will be no rows: counts as fresh
 	MarkGone    MarkKind = "gone"    // the calendar no longer names them, and is right: they leave Known, which is logged as a loss (rule 18)
-	MarkHeadTo  MarkKind = "promote" // make Version the table's head
+	MarkHeadTo  MarkKind = "promote" // make Version the head of its producer
 )
 
 // A Mark is a person's word on partitions.

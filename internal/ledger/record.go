@@ -66,15 +66,3 @@ type AttemptFilter struct {
 	Set   calendar.Set // with Table: attempts that touch it; empty: all
 	Limit int          // 0: 1000; the newest are kept
 }
-
-// A VersionRecord is a code version of a table: what it is, and where it came from.
-type VersionRecord struct {
-	Version  string
-	Producer string
-	Commit   string // git commit, "" outside a checkout
-	Dirty    bool
-	Summary  string // first line of what changed, or the command
-	Seq      history.Seq
-	At       time.Time
-	Head     bool
-}

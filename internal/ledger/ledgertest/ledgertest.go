@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Read", readCases},
 		{"Run", runCases},
 		{"Rules", ruleCases},
+		{"Version", versionCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

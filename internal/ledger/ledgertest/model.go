@@ -84,6 +84,10 @@ func class(err error) string {
 		}
 		return fmt.Sprintf("%+v", conflict.Conflicts)
 	}
+	if older, ok := errors.AsType[*ledger.OlderCodeError](err); ok {
+		older.Stands.At = older.Stands.At.UTC()
+		return fmt.Sprintf("%+v", *older)
+	}
 	for _, is := range []error{ledger.ErrUnknown, ledger.ErrLost, ledger.ErrNotFound, ledger.ErrUnsettled, ledger.ErrAxis, ledger.ErrSchema} {
 		if errors.Is(err, is) {
 			return is.Error()
@@ -138,8 +142,9 @@ func (m *machine) drawClaims(label string) []ledger.Claim {
 
 func (m *machine) acquire(*rapid.T) {
 	req := ledger.LeaseRequest{
-		ID: ledger.LeaseID(m.name("l")), Run: ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 3).Draw(m.t, "run"))), Class: ledger.ClassBackfill,
+		ID: ledger.LeaseID(m.name("l")), Run: ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 3).Draw(m.t, "run"))),
 		Holder: m.w.Holder(), Writes: m.drawClaims("write"), TTL: ttl, Settles: m.chance(70, "settles"), Reason: "because",
+		Class: rapid.SampledFrom([]ledger.Class{ledger.ClassBackfill, ledger.ClassBackfill, ledger.ClassFix}).Draw(m.t, "class"),
 	}
 	if m.chance(20, "reads") {
 		req.Reads = m.drawClaims("read")
@@ -228,11 +233,14 @@ func (m *machine) start(*rapid.T) {
 	}
 	head, err := m.driver.Head(m.ctx)
 	m.ok(err)
-	version := rapid.SampledFrom([]string{"v1", "v1", "v2", ""}).Draw(m.t, "version")
+	version := rapid.SampledFrom([]string{"v1", "v1", "v2", "w1", "w2", ""}).Draw(m.t, "version")
 	req := ledger.AttemptRequest{
 		ID: ledger.AttemptID(m.name("a")), Lease: lease.ID, Run: lease.Run, Table: key, Set: set, Version: version,
-		Code: ledger.VersionRecord{Version: version, Producer: "p", Commit: "c", Dirty: true, Summary: "s"}, ReadSeq: head,
-		Guarded: m.chance(15, "guarded"), At: m.w.Now(),
+		Code: ledger.VersionRecord{Version: version, Producer: "p" + version[:min(len(version), 1)], Commit: "c", Dirty: true, Summary: "s"}, ReadSeq: head,
+		Guarded: m.chance(15, "guarded"), At: m.w.Now(), Asked: head - history.Seq(rapid.IntRange(0, min(9, int(head))).Draw(m.t, "asked")),
+	}
+	if m.chance(40, "downgrade") {
+		req.Downgrade = "because"
 	}
 	a, err := both(m, func(l ledger.Ledger) (ledger.Attempt, error) {
 		a, err := l.StartAttempt(m.ctx, req)
@@ -427,7 +435,7 @@ func (m *machine) mark(*rapid.T) {
 	m.w.Advance(time.Nanosecond) // a mark is known by its instant
 	k := ledger.Mark{
 		Kind:  rapid.SampledFrom([]ledger.MarkKind{ledger.MarkFresh, ledger.MarkStale, ledger.MarkSkipped, ledger.MarkGone, ledger.MarkHeadTo}).Draw(m.t, "kind"),
-		Table: m.drawTable(), Axis: day, Set: m.drawSet("marked"), Version: rapid.SampledFrom([]string{"v1", "v2"}).Draw(m.t, "version"),
+		Table: m.drawTable(), Axis: day, Set: m.drawSet("marked"), Version: rapid.SampledFrom([]string{"v1", "v2", "w1", "w2"}).Draw(m.t, "version"),
 		Actor: ledger.Actor{User: "ada", Host: "host", PID: 7}, Reason: "because", At: m.w.Now(),
 	}
 	if m.chance(50, "vouches") {

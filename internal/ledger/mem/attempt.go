@@ -23,6 +23,7 @@ type attempt struct {
 	flight    calendar.Set
 	unsettled calendar.Set
 	endedSeq  history.Seq
+	downgrade bool // its version was replaced, and a person let it write all the same
 }
 
 func (a *attempt) right() ledger.Attempt {
@@ -68,21 +69,30 @@ func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (*
 	if err := l.startable(x, req); err != nil {
 		return nil, err
 	}
+	older, err := l.older(req)
+	if err != nil {
+		return nil, err
+	}
+	before := l.clock
 	seq, t := l.tick(), l.tables[req.Table]
 	t.token++
 	t.touched = seq
+	if older != nil {
+		l.seal(req.Downgraded(older, x.req.Holder, history.Clip(t.segments(0), older.Set), before, seq))
+	}
 	a := &attempt{
 		rec: ledger.AttemptRecord{
 			ID: req.ID, Run: req.Run, Table: req.Table, Set: req.Set, Token: t.token, ReadSeq: req.ReadSeq, Version: req.Version,
 			State: running, StartedAt: req.At,
 		},
-		lease: req.Lease, code: req.Code, flight: req.Set,
+		lease: req.Lease, code: req.Code, flight: req.Set, downgrade: older.Replaced(),
 	}
 	l.attempts = append(l.attempts, a)
 	if req.Guarded {
 		for p := range req.Set.Partitions() {
-			doubt := history.Segment{ReadSeq: req.ReadSeq, ChangedSeq: seq, Version: req.Version, Attempt: string(req.ID), Content: history.InDoubt}
-			t.write(p, doubt, t.token, seq)
+			t.write(p, history.Segment{
+				ReadSeq: req.ReadSeq, ChangedSeq: seq, Version: req.Version, Attempt: string(req.ID), Content: history.InDoubt, FixedBy: t.cells[p].FixedBy,
+			}, t.token, seq)
 		}
 	}
 	out := a.right()
@@ -110,6 +120,16 @@ func (l *Ledger) startable(x *lease, req ledger.AttemptRequest) error {
 		return &ledger.ConflictError{Conflicts: readers}
 	}
 	return nil
+}
+
+// older tells which newer content an attempt would replace; nil if none. It is an error unless a person lets it.
+func (l *Ledger) older(req ledger.AttemptRequest) (*ledger.OlderCodeError, error) {
+	t := l.tables[req.Table]
+	older, err := req.Older(t.records(), func() ([]history.Segment, error) { return t.segments(0), nil })
+	if err == nil && older != nil && req.Downgrade == "" {
+		err = older
+	}
+	return older, err
 }
 
 // Intend stores what an attempt is about to publish.
@@ -187,7 +207,7 @@ func (l *Ledger) intended(c ledger.Commit) (*attempt, error) {
 
 // record folds a commit into the table's history. What a later attempt has written since stays: the warehouse held this commit before it.
 func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, seq history.Seq) {
-	t, in := l.tables[a.rec.Table], a.intent
+	t, in, x := l.tables[a.rec.Table], a.intent, l.leases[a.lease]
 	t.touched = seq
 	fresh := map[calendar.Partition]bool{}
 	for p := range c.Published.Minus(a.rec.Published).Partitions() {
@@ -203,7 +223,10 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 			CheckVersion: in.CheckVersion, CheckSeq: in.ReadSeq,
 		}
 		if old, ok := t.cells[p]; ok && c.Unchanged.Contains(p) {
-			s.ChangedSeq = old.ChangedSeq
+			s.ChangedSeq, s.FixedBy = old.ChangedSeq, old.FixedBy
+		}
+		if x.req.Class == ledger.ClassFix {
+			s.FixedBy = in.Version
 		}
 		if in.Empty.Contains(p) {
 			s.Content = history.Empty
@@ -234,7 +257,7 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 		}
 	}
 	if !c.Published.Empty() {
-		t.register(a, seq, c.At)
+		t.register(a, x.req, seq, c.At)
 	}
 	a.rec.Published = a.rec.Published.Union(c.Published)
 	a.rec.Quarantined = a.rec.Quarantined.Union(quarantine)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -33,7 +32,7 @@ func (l *Ledger) Mark(ctx context.Context, m ledger.Mark) (history.Seq, error) {
 		return 0, err
 	}
 	t := l.use(m.Table, m.Axis)
-	before := ledger.Describe(l.clock, t.head, history.Clip(t.segments(0), m.Set))
+	before := ledger.Describe(l.clock, "", history.Clip(t.segments(0), m.Set))
 	seq := l.tick()
 	t.touched = seq
 	switch m.Kind {
@@ -52,7 +51,7 @@ func (l *Ledger) Mark(ctx context.Context, m ledger.Mark) (history.Seq, error) {
 			t.mark(m, p, seq)
 		}
 	}
-	l.note(m, before, ledger.Describe(seq, t.head, history.Clip(t.segments(0), m.Set)))
+	l.note(m, before, ledger.Describe(seq, "", history.Clip(t.segments(0), m.Set)))
 	return seq, nil
 }
 
@@ -74,6 +73,9 @@ func (t *table) mark(m ledger.Mark, p calendar.Partition, seq history.Seq) {
 	if m.CheckVersion == "" {
 		s.CheckVersion, s.CheckSeq = old.CheckVersion, old.CheckSeq
 	}
+	if stood {
+		s.FixedBy = old.FixedBy
+	}
 	if stood && old.Content.Readable() {
 		s.Content, s.Shortfall, s.Attempt, s.ChangedSeq = old.Content, old.Shortfall, old.Attempt, old.ChangedSeq
 	}
@@ -84,71 +86,49 @@ func (t *table) mark(m ledger.Mark, p calendar.Partition, seq history.Seq) {
 			s.Content = history.Empty
 		}
 		if before, known := t.contents[p]; !known || before != c || s.Content != old.Content {
-			s.ChangedSeq, s.Attempt = seq, ""
+			s.ChangedSeq, s.Attempt, s.FixedBy = seq, "", ""
 		}
 		t.contents[p] = c
 	}
 	t.write(p, s, old.token, seq)
 }
 
-// promote makes a registered version the table's head.
+// promote makes a registered version the head of its producer.
 func (l *Ledger) promote(m ledger.Mark) (history.Seq, error) {
 	t := l.tables[m.Table]
-	if t == nil || !slices.ContainsFunc(t.versions, func(v version) bool { return v.Version == m.Version }) {
+	var v *version
+	if t != nil {
+		v = t.version(m.Version)
+	}
+	if v == nil {
 		return 0, fmt.Errorf("version %s of %s: %w", m.Version, m.Table, ledger.ErrNotFound)
 	}
-	before := ledger.Describe(l.clock, t.head, nil)
+	was := ""
+	if head := t.head(v.Producer); head != nil {
+		was = head.Version
+	}
+	before := ledger.Describe(l.clock, was, nil)
 	seq := l.tick()
-	t.head, t.headToken, t.touched = m.Version, t.token, seq
-	l.note(m, before, ledger.Describe(seq, t.head, nil))
+	t.touched = seq
+	t.crown(v, t.token)
+	l.note(m, before, ledger.Describe(seq, v.Version, nil))
 	return seq, nil
 }
 
-// note writes a mark into the audit log.
-func (l *Ledger) note(m ledger.Mark, before, after string) {
+// seal writes an entry into the audit log.
+func (l *Ledger) seal(e ledger.AuditEntry) {
 	previous := ""
 	if n := len(l.audit); n > 0 {
 		previous = l.audit[n-1].Hash
 	}
-	e := ledger.AuditEntry{
-		At: m.At, Actor: m.Actor, Action: "mark." + string(m.Kind), Table: m.Table, Set: m.Set, Reason: m.Reason, Before: before, After: after,
-	}
 	l.audit = append(l.audit, e.Sealed(int64(len(l.audit))+1, previous))
 }
 
-// register notes the first publish of a code version. It becomes the head unless the head is of a later attempt.
-func (t *table) register(a *attempt, seq history.Seq, at time.Time) {
-	v := a.rec.Version
-	if v == "" || slices.ContainsFunc(t.versions, func(o version) bool { return o.Version == v }) {
-		return
-	}
-	rec := a.code
-	rec.Version, rec.Seq, rec.At, rec.Head = v, seq, at, false
-	i := slices.IndexFunc(t.versions, func(o version) bool { return o.token > a.rec.Token })
-	if i < 0 {
-		i = len(t.versions)
-	}
-	t.versions = slices.Insert(t.versions, i, version{rec, a.rec.Token})
-	if a.rec.Token > t.headToken {
-		t.head, t.headToken = v, a.rec.Token
-	}
-}
-
-// Versions lists the code versions of a table.
-func (l *Ledger) Versions(ctx context.Context, key string) ([]ledger.VersionRecord, error) {
-	unlock, err := l.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	var out []ledger.VersionRecord
-	if t := l.tables[key]; t != nil {
-		for _, v := range t.versions {
-			v.Head = v.Version == t.head
-			out = append(out, v.VersionRecord)
-		}
-	}
-	return out, nil
+// note writes a mark into the audit log.
+func (l *Ledger) note(m ledger.Mark, before, after string) {
+	l.seal(ledger.AuditEntry{
+		At: m.At, Actor: m.Actor, Action: "mark." + string(m.Kind), Table: m.Table, Set: m.Set, Reason: m.Reason, Before: before, After: after,
+	})
 }
 
 // Audit lists entries of the audit log.

@@ -51,23 +51,22 @@ type verdict struct {
 
 type version struct {
 	ledger.VersionRecord
-	token history.Token // of the attempt that published it first
+	token  history.Token // of the attempt that published it first
+	headed history.Token // while it is the head: only an attempt with a greater one makes another the head
 }
 
 type table struct {
-	axis      calendar.Axis
-	token     history.Token
-	touched   history.Seq
-	cells     map[calendar.Partition]cell
-	verdicts  map[calendar.Partition]verdict
-	contents  map[calendar.Partition]ledger.Content
-	metrics   map[calendar.Partition]map[string]ledger.Metric
-	known     calendar.Set
-	moves     []history.Move
-	versions  []version // by token
-	head      string
-	headToken history.Token
-	meta      string
+	axis     calendar.Axis
+	token    history.Token
+	touched  history.Seq
+	cells    map[calendar.Partition]cell
+	verdicts map[calendar.Partition]verdict
+	contents map[calendar.Partition]ledger.Content
+	metrics  map[calendar.Partition]map[string]ledger.Metric
+	known    calendar.Set
+	moves    []history.Move
+	versions []version // by token
+	meta     string
 }
 
 // New makes an empty ledger. Its clock starts at 1.

@@ -76,12 +76,10 @@ func (l *Ledger) history(key string, since history.Seq) *history.Table {
 		return &history.Table{}
 	}
 	h := &history.Table{
-		Segments: t.segments(since), Known: t.known, Moves: slices.Clone(t.moves), Verdicts: t.verdictRows(since), Head: t.head, Meta: t.meta,
+		Segments: t.segments(since), Known: t.known, Moves: slices.Clone(t.moves), Verdicts: t.verdictRows(since), Meta: t.meta,
 	}
 	for _, v := range t.versions {
-		if v.Version != t.head {
-			h.Versions = append(h.Versions, v.Version)
-		}
+		h.Versions = append(h.Versions, history.Version{Version: v.Version, Producer: v.Producer, Head: v.Head})
 	}
 	for _, x := range l.leases {
 		if !l.over(x) {

@@ -2,48 +2,52 @@ package sqlite
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
 )
 
 // An attempt as it is stored.
 type attempt struct {
-	id       int64
-	leaseID  int64
-	tableID  int64
-	lease    ledger.LeaseID
-	lost     bool // its lease has ended
-	settled  bool // it is known that nothing that it has in flight is unsettled
-	code     ledger.VersionRecord
-	intent   []byte
-	endedSeq history.Seq
+	id      int64
+	leaseID int64
+	tableID int64
+	lease   ledger.LeaseID
+	class   ledger.Class // of its lease
+	lost    bool         // its lease has ended
+	settled bool         // it is known that nothing that it has in flight is unsettled
+	// downgrade: its version was replaced, and a person let it write all the same.
+	downgrade bool
+	code      ledger.VersionRecord
+	intent    []byte
+	endedSeq  history.Seq
 	ledger.AttemptRecord
 }
 
-const selectAttempt = `SELECT a.id, a.lease_id, l.ended, a.token, a.state, a.beginning, a.intent, a.outcome, a.table_id
+const selectAttempt = `SELECT a.id, a.lease_id, l.ended, a.token, a.state, a.beginning, a.intent, a.outcome, a.table_id, l.class, a.downgrade
 	FROM attempt a JOIN lease l ON l.id = a.lease_id `
 
 func (a *attempt) read(r row) error {
 	a.id, a.leaseID, a.lost, a.Token, a.State = r.int(0), r.int(1), r.bool(2), history.Token(r.int(3)), r.text(4)
-	a.intent, a.tableID = r.blob(6), r.int(8)
-	b := reader{s: textOf(r.blob(5))}
-	a.ID, a.lease, a.Run, a.Table = ledger.AttemptID(b.text()), ledger.LeaseID(b.text()), ledger.RunID(b.text()), b.text()
-	a.Set, a.ReadSeq, a.Version, a.code, a.StartedAt = b.set(), history.Seq(b.int()), b.text(), b.code(), b.time()
-	if r.blob(7) == nil {
-		return b.err()
+	a.intent, a.tableID, a.class, a.downgrade = r.blob(6), r.int(8), ledger.Class(r.text(9)), r.bool(10)
+	if err := a.readBeginning(r.blob(5)); err != nil || r.blob(7) == nil {
+		return err
 	}
 	o := reader{s: textOf(r.blob(7))}
 	a.Reason, a.EndedAt, a.endedSeq, a.Published, a.Quarantined, a.Hulls = o.text(), o.time(), history.Seq(o.int()), o.set(), o.set(), o.hulls()
-	return errors.Join(b.err(), o.err())
+	return o.err()
+}
+
+func (a *attempt) readBeginning(blob []byte) error {
+	b := reader{s: textOf(blob)}
+	a.ID, a.lease, a.Run, a.Table = ledger.AttemptID(b.text()), ledger.LeaseID(b.text()), ledger.RunID(b.text()), b.text()
+	a.Set, a.ReadSeq, a.Version, a.code, a.StartedAt = b.set(), history.Seq(b.int()), b.text(), b.code(), b.time()
+	return b.err()
 }
 
 // packBeginning packs what never changes of an attempt.
@@ -93,151 +97,6 @@ func (t *tx) attempt(id ledger.AttemptID) (*attempt, error) {
 		err = fmt.Errorf("attempt %s: %w", id, ledger.ErrNotFound)
 	}
 	return &a, err
-}
-
-// StartAttempt puts partitions in flight.
-func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (out *ledger.Attempt, err error) {
-	err = l.write(ctx, func(t *tx) (err error) {
-		out, err = t.start(req)
-		return err
-	})
-	return out, err
-}
-
-func (t *tx) start(req ledger.AttemptRequest) (*ledger.Attempt, error) {
-	if err := req.Check(t.clock); err != nil {
-		return nil, err
-	}
-	x, err := t.holding(req.Lease)
-	if err != nil {
-		return nil, err
-	}
-	tab, refusal := t.startable(req, x)
-	if refusal == nil {
-		added, err := t.addAttempt(req, x.id, tab)
-		if err != nil {
-			return nil, err
-		}
-		if added {
-			return t.begun(req, tab)
-		}
-	}
-	a, err := t.attempt(req.ID) // it may have been started before
-	if err == nil {
-		right := a.right()
-		return &right, nil
-	}
-	return nil, cmp.Or(refusal, err)
-}
-
-// begun draws the token of a new attempt and puts its partitions in doubt if it is guarded (rule 14).
-func (t *tx) begun(req ledger.AttemptRequest, tab *table) (*ledger.Attempt, error) {
-	seq, token := t.touch(tab), t.draw(tab)
-	if req.Guarded {
-		doubt := segment{
-			Segment: history.Segment{ReadSeq: req.ReadSeq, ChangedSeq: seq, Version: req.Version, Attempt: string(req.ID), Content: history.InDoubt},
-			token:   token, written: seq,
-		}
-		if err := t.putSegments(tab, history.Spread(doubt, req.Set), seq); err != nil {
-			return nil, err
-		}
-	}
-	return &ledger.Attempt{
-		ID: req.ID, Lease: req.Lease, Run: req.Run, Table: req.Table, Set: req.Set, Token: token, ReadSeq: req.ReadSeq, Version: req.Version,
-	}, nil
-}
-
-// addAttempt stores an attempt and its flights; false if it is there already.
-func (t *tx) addAttempt(req ledger.AttemptRequest, lease int64, tab *table) (bool, error) {
-	bounds := req.Set.Bounds()
-	a := &attempt{leaseID: lease, tableID: tab.id, lease: req.Lease, settled: true, code: req.Code, AttemptRecord: ledger.AttemptRecord{
-		ID: req.ID, Run: req.Run, Table: req.Table, Set: req.Set, Token: tab.token + 1, ReadSeq: req.ReadSeq, Version: req.Version,
-		State: ledger.AttemptRunning, StartedAt: req.At,
-	}}
-	added, err := t.first(func(r row) error { a.id = r.int(0); return nil },
-		`INSERT INTO attempt (name, lease_id, run, table_id, token, start, end, state, beginning)
-		VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT (name) DO NOTHING RETURNING id`,
-		string(req.ID), lease, string(req.Run), tab.id, a.Token, bounds.Start, bounds.End, packBeginning(&req))
-	if err != nil || !added {
-		return false, err
-	}
-	if err := t.putFlights(tab.id, flight{lease: lease, attempt: a.id}, req.Set, false); err != nil {
-		return false, err
-	}
-	t.rights.keep(a)
-	return true, nil
-}
-
-// startable refuses partitions that the lease does not hold, or that are unsettled, in flight, or read by another run.
-func (t *tx) startable(req ledger.AttemptRequest, x *holding) (*table, error) {
-	tab, err := t.find(req.Table)
-	if err != nil {
-		return nil, err
-	}
-	var held calendar.Set
-	var unsettled, flying int
-	if tab != nil {
-		if held, err = t.heldOf(x, tab); err != nil {
-			return nil, err
-		}
-		err = t.flightsOver(tab.id, req.Set, func(f flight) {
-			if f.unsettled {
-				unsettled += f.set.Count()
-			} else {
-				flying += f.set.Count()
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case !held.Covers(req.Set):
-		return nil, fmt.Errorf("lease %s does not hold all the partitions of %s: %w", req.Lease, req.Table, ledger.ErrLost)
-	case unsettled > 0:
-		return nil, fmt.Errorf("%d partitions of %s: %w", unsettled, req.Table, ledger.ErrUnsettled)
-	case flying > 0:
-		return nil, fmt.Errorf("another attempt is already writing %d partitions of %s", flying, req.Table)
-	}
-	return tab, t.unread(req, tab, x.run)
-}
-
-// unread refuses partitions that a lease of another run reads.
-func (t *tx) unread(req ledger.AttemptRequest, tab *table, run ledger.RunID) error {
-	if none, err := t.nobodyReads(tab); none || err != nil {
-		return err
-	}
-	sets := map[int64]calendar.Set{}
-	over := req.Set.Bounds()
-	err := t.query(func(r row) error {
-		if part := req.Set.Within(r.interval(0)); !part.Empty() {
-			sets[r.int(2)] = sets[r.int(2)].Union(part)
-		}
-		return nil
-	}, `SELECT start, end, lease_id FROM reading WHERE table_id = ? + 0 AND start < ? + 0 AND end > ? + 0`, tab.id, over.End, over.Start)
-	if err != nil {
-		return err
-	}
-	var readers []ledger.Conflict
-	for _, id := range sortedKeys(sets) {
-		x, err := t.lease(id)
-		if err != nil {
-			return err
-		}
-		if x.run == run || t.ledger.over(x) {
-			continue
-		}
-		c, err := t.conflict(x, tab.key, sets[id])
-		if err != nil {
-			return err
-		}
-		readers = append(readers, c)
-	}
-	if len(readers) > 0 {
-		ledger.SortConflicts(readers)
-		return &ledger.ConflictError{Conflicts: readers}
-	}
-	return nil
 }
 
 // Intend stores what an attempt is about to publish.

@@ -66,6 +66,7 @@ func TestPagesReadAsWritten(t *testing.T) {
 					Content: history.Content(rapid.IntRange(0, int(history.Drifted)).Draw(t, "content")), Shortfall: history.Shortfall(rapid.IntRange(0, 2).Draw(t, "short")),
 					Accepted: rapid.Bool().Draw(t, "accepted"), Stale: rapid.Bool().Draw(t, "stale"), ReadAt: drawTime(t),
 					CheckVersion: texts.Draw(t, "checks"), CheckSeq: seq(t),
+					FixedBy: texts.Draw(t, "fixed"),
 				},
 			})
 			vs = append(vs, verdict{written: seq(t), Verdict: history.Verdict{

@@ -37,7 +37,7 @@ func (t *tx) mark(m ledger.Mark) (seq history.Seq, err error) {
 	if err != nil {
 		return 0, err
 	}
-	before := ledger.Describe(t.clock, tab.head, plain(old))
+	before := ledger.Describe(t.clock, "", plain(old))
 	seq = t.touch(tab)
 	switch m.Kind {
 	case ledger.MarkStale:
@@ -54,7 +54,7 @@ func (t *tx) mark(m ledger.Mark) (seq history.Seq, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return seq, t.note(m, before, ledger.Describe(seq, tab.head, plain(now)))
+	return seq, t.note(m, before, ledger.Describe(seq, "", plain(now)))
 }
 
 // markedBefore gives the clock of the same mark if it was made already.
@@ -142,6 +142,7 @@ func skip(s *segment, before standing, was segment) {
 
 // keep fills in what stays of a partition that is taken over as fresh. What was readable and is the same has not changed.
 func keep(s *segment, before standing, was segment, c ledger.Content, given bool) {
+	s.FixedBy = was.FixedBy
 	if before.here && was.Content.Readable() {
 		s.Content, s.Shortfall, s.Attempt, s.ChangedSeq = was.Content, was.Shortfall, was.Attempt, was.ChangedSeq
 	}
@@ -153,28 +154,34 @@ func keep(s *segment, before standing, was segment, c ledger.Content, given bool
 		s.Content = history.Empty
 	}
 	if !before.known || before.content != c || s.Content != was.Content {
-		s.ChangedSeq, s.Attempt = s.written, ""
+		s.ChangedSeq, s.Attempt, s.FixedBy = s.written, "", ""
 	}
 }
 
-// promote makes a registered version the table's head.
+// promote makes a registered version the head of its producer.
 func (t *tx) promote(m ledger.Mark) (history.Seq, error) {
 	tab, err := t.known(m.Table)
 	if err != nil {
 		return 0, err
 	}
-	found, err := t.first(func(row) error { return nil }, `SELECT 1 FROM version WHERE table_id = ? AND version = ?`, tab.id, m.Version)
+	all, err := t.versionsOf(tab)
 	if err != nil {
 		return 0, err
 	}
-	if !found {
+	v := find(all, m.Version)
+	if v == nil {
 		return 0, fmt.Errorf("version %s of %s: %w", m.Version, m.Table, ledger.ErrNotFound)
 	}
-	before := ledger.Describe(t.clock, tab.head, nil)
+	was := ""
+	if head := headOf(all, v.Producer); head != nil {
+		was = head.Version
+	}
+	before := ledger.Describe(t.clock, was, nil)
 	seq := t.touch(tab)
-	t.change(tab)
-	tab.head, tab.headToken = m.Version, tab.token
-	return seq, t.note(m, before, ledger.Describe(seq, tab.head, nil))
+	if err := t.crown(tab, &v.VersionRecord, tab.token); err != nil {
+		return 0, err
+	}
+	return seq, t.note(m, before, ledger.Describe(seq, m.Version, nil))
 }
 
 // note writes a mark into the audit log.
@@ -182,20 +189,4 @@ func (t *tx) note(m ledger.Mark, before, after string) error {
 	return t.audit(ledger.AuditEntry{
 		At: m.At, Actor: m.Actor, Action: "mark." + string(m.Kind), Table: m.Table, Set: m.Set, Reason: m.Reason, Before: before, After: after,
 	})
-}
-
-// Versions lists the code versions of a table.
-func (l *Ledger) Versions(ctx context.Context, key string) (out []ledger.VersionRecord, err error) {
-	err = l.read(ctx, func(s *session) error {
-		out = nil
-		return s.query(func(r row) error {
-			out = append(out, ledger.VersionRecord{
-				Version: r.text(0), Seq: r.seq(1), At: r.time(2), Producer: r.text(3), Commit: r.text(4), Dirty: r.bool(5), Summary: r.text(6),
-				Head: r.text(0) == r.text(7),
-			})
-			return nil
-		}, `SELECT v.version, v.seq, v.at, v.producer, v.revision, v.dirty, v.summary, t.head FROM version v JOIN tables t ON t.id = v.table_id
-			WHERE t.key = ? ORDER BY v.token`, key)
-	})
-	return out, err
 }

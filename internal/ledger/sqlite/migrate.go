@@ -89,6 +89,9 @@ func (t *transaction) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	if err == nil && t.was == 1 {
 		err = upgradeFrom1(ctx, conn)
 	}
+	if err == nil && t.was >= 1 && t.was < 5 {
+		err = upgradeTo5(ctx, conn)
+	}
 	if err == nil {
 		const letters = 16
 		_, err = conn.ExecContext(ctx, `INSERT INTO ledger (one, id, clock, audited, audit_hash) VALUES (1, ?, 1, 0, '') ON CONFLICT DO NOTHING`,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -114,6 +113,10 @@ func published(a *attempt, in *ledger.Intent, set, unchanged calendar.Set, stand
 		},
 		token: a.Token, written: seq,
 	}
+	fix := a.class == ledger.ClassFix
+	if fix {
+		fresh.FixedBy = in.Version
+	}
 	rows := history.Spread(fresh, set)
 	alter := func(over calendar.Set, change func(*segment)) {
 		over = over.Intersect(set)
@@ -127,7 +130,12 @@ func published(a *attempt, in *ledger.Intent, set, unchanged calendar.Set, stand
 		rows = history.Overlay(rows, part)
 	}
 	for _, s := range standing {
-		alter(unchanged.Within(s.Interval), func(n *segment) { n.ChangedSeq = s.ChangedSeq })
+		alter(unchanged.Within(s.Interval), func(n *segment) {
+			n.ChangedSeq = s.ChangedSeq
+			if !fix {
+				n.FixedBy = s.FixedBy
+			}
+		})
 	}
 	alter(in.Empty, func(n *segment) { n.Content = history.Empty })
 	alter(in.Failing, func(n *segment) { n.Content = history.Failing })
@@ -224,25 +232,6 @@ func (t *tx) kindOf(check string) (int, error) {
 	}
 	t.measures[check] = measures + int(id)
 	return measures + int(id), nil
-}
-
-// register notes the first publish of a code version. It becomes the head unless the head is of a later attempt.
-func (t *tx) register(tab *table, a *attempt, seq history.Seq, at time.Time) error {
-	if a.Version == "" || a.Version == tab.head {
-		return nil
-	}
-	code := a.code
-	added, err := t.exec(`INSERT INTO version (table_id, version, token, seq, at, producer, revision, dirty, summary)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		tab.id, a.Version, a.Token, seq, at, code.Producer, code.Commit, code.Dirty, code.Summary)
-	if err != nil || added == 0 {
-		return err
-	}
-	if a.Token > tab.headToken {
-		t.change(tab)
-		tab.head, tab.headToken = a.Version, a.Token
-	}
-	return nil
 }
 
 // Settle folds in what was found in the warehouse.

@@ -21,6 +21,7 @@ const maxRights = 1024
 type holding struct {
 	id      int64
 	run     ledger.RunID
+	class   ledger.Class
 	claimed map[int64]calendar.Set
 }
 
@@ -38,8 +39,10 @@ func (t *tx) holding(name ledger.LeaseID) (*holding, error) {
 	}
 	x := &holding{claimed: map[int64]calendar.Set{}}
 	ended := false
-	found, err := t.first(func(r row) error { x.id, x.run, ended = r.int(0), ledger.RunID(r.text(1)), r.bool(2); return nil },
-		`SELECT id, run, ended FROM lease WHERE name = ?`, string(name))
+	found, err := t.first(func(r row) error {
+		x.id, x.run, ended, x.class = r.int(0), ledger.RunID(r.text(1)), r.bool(2), ledger.Class(r.text(3))
+		return nil
+	}, `SELECT id, run, ended, class FROM lease WHERE name = ?`, string(name))
 	switch {
 	case err != nil:
 		return nil, err

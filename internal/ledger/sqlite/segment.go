@@ -6,10 +6,12 @@ import (
 	"github.com/headway-data/headway/internal/history"
 )
 
-// segmentCodec1 is the first layout of segments; today's goes on after it.
+// segmentCodec1 is the first layout of segments and segmentCodec2 that of schemas 2 to 4; each goes on after the one before, but for how
+// the checks are written.
 type (
 	segmentCodec  struct{}
 	segmentCodec1 struct{}
+	segmentCodec2 struct{}
 )
 
 // The flags of a segment: its content, its shortfall, and what a person said.
@@ -23,6 +25,25 @@ const (
 )
 
 func (segmentCodec) pack(p *pagePacker, s *segment) {
+	segmentCodec1{}.pack(p, s)
+	const later, fixed = 1, 2
+	since, n := s.CheckSeq-s.ReadSeq, p.index(s.CheckVersion)<<2
+	if since != 0 { // mostly it is checked at once
+		n |= later
+	}
+	if s.FixedBy != "" {
+		n |= fixed
+	}
+	p.count(n)
+	if n&later != 0 {
+		p.int(int64(since))
+	}
+	if n&fixed != 0 {
+		p.word(s.FixedBy)
+	}
+}
+
+func (segmentCodec2) pack(p *pagePacker, s *segment) {
 	segmentCodec1{}.pack(p, s)
 	p.checked(s.CheckVersion, s.CheckSeq-s.ReadSeq)
 }
@@ -55,6 +76,19 @@ func (segmentCodec1) pack(p *pagePacker, s *segment) {
 }
 
 func (segmentCodec) read(r *pageReader, s *segment) {
+	segmentCodec1{}.read(r, s)
+	n := r.uint()
+	s.CheckVersion, s.CheckSeq = r.entry(n>>2), s.ReadSeq
+	if n&1 != 0 {
+		s.CheckSeq += history.Seq(r.int())
+	}
+	s.FixedBy = ""
+	if n&2 != 0 {
+		s.FixedBy = r.word()
+	}
+}
+
+func (segmentCodec2) read(r *pageReader, s *segment) {
 	segmentCodec1{}.read(r, s)
 	var since history.Seq
 	s.CheckVersion, since = r.checked()

@@ -137,7 +137,6 @@ func (g *gathering) readTables(wanted func(key string) bool) error {
 			h = &history.Table{}
 			g.snapshot.Tables[r.text(1)] = h
 		}
-		h.Head = r.text(2)
 		g.tables[r.int(0)] = &gathered{Table: h}
 		return nil
 	}
@@ -145,14 +144,14 @@ func (g *gathering) readTables(wanted func(key string) bool) error {
 	if least == 0 {
 		least = -1 // those that were registered and nothing more
 	}
-	if err := g.query(take, `SELECT id, key, head FROM tables WHERE touched > ?`, least); err != nil {
+	if err := g.query(take, `SELECT id, key FROM tables WHERE touched > ?`, least); err != nil {
 		return err
 	}
 	for id := range shaken {
 		if g.tables[id] != nil {
 			continue
 		}
-		if err := g.query(take, `SELECT id, key, head FROM tables WHERE id = ?`, id); err != nil {
+		if err := g.query(take, `SELECT id, key FROM tables WHERE id = ?`, id); err != nil {
 			return err
 		}
 	}
@@ -257,11 +256,9 @@ func (g *gathering) readExpected() error {
 
 func (g *gathering) readVersions() error {
 	return g.each(func(t *gathered, r row) error {
-		if v := r.text(1); v != t.Head {
-			t.Versions = append(t.Versions, v)
-		}
+		t.Versions = append(t.Versions, history.Version{Version: r.text(1), Producer: r.text(2), Head: r.int(3) != 0})
 		return nil
-	}, `SELECT table_id, version FROM version`, "", "token")
+	}, `SELECT table_id, version, producer, headed FROM version`, "", "token")
 }
 
 func (g *gathering) readPeriods() error {

@@ -34,15 +34,14 @@ type clockState struct {
 
 // A table is a row of the tables that are written to. Its changes are stored when the group ends.
 type table struct {
-	id        int64
-	key       string
-	axis      calendar.Axis
-	token     history.Token
-	touched   history.Seq
-	head      string
-	headToken history.Token
-	dirty     bool
-	unread    bool // it is known that no lease reads it
+	id       int64
+	key      string
+	axis     calendar.Axis
+	token    history.Token
+	touched  history.Seq
+	dirty    bool
+	unread   bool       // it is known that no lease reads it
+	versions *[]version // nil: not read yet
 }
 
 // begin starts a group.
@@ -79,9 +78,7 @@ func (t *tx) flush() error {
 		if !tab.dirty {
 			continue
 		}
-		_, err := t.exec(`UPDATE tables SET token = ?2, touched = ?3, head = ?4, head_token = ?5 WHERE id = ?1`,
-			tab.id, tab.token, tab.touched, tab.head, tab.headToken)
-		if err != nil {
+		if _, err := t.exec(`UPDATE tables SET token = ?2, touched = ?3 WHERE id = ?1`, tab.id, tab.token, tab.touched); err != nil {
 			return err
 		}
 		tab.dirty = false
@@ -104,7 +101,7 @@ func (t *tx) tick() history.Seq {
 	return t.clock
 }
 
-const selectTable = `SELECT id, grain, zone, token, touched, head, head_token FROM tables WHERE key = ?`
+const selectTable = `SELECT id, grain, zone, token, touched FROM tables WHERE key = ?`
 
 // find gives the table of a key; nil where it was never used.
 func (t *tx) find(key string) (*table, error) {
@@ -122,7 +119,7 @@ func (t *tx) find(key string) (*table, error) {
 
 func (tab *table) read(r row) {
 	tab.id, tab.axis = r.int(0), calendar.Axis{Grain: calendar.Grain(r.int(1)), Zone: r.text(2)} //nolint:gosec // as written
-	tab.token, tab.touched, tab.head, tab.headToken = history.Token(r.int(3)), r.seq(4), r.text(5), history.Token(r.int(6))
+	tab.token, tab.touched = history.Token(r.int(3)), r.seq(4)
 }
 
 // known gives the table of a key that must have been used.
@@ -146,8 +143,7 @@ func (t *tx) use(key string, axis calendar.Axis) (*table, error) {
 		}
 		return tab, nil
 	}
-	_, err = t.exec(`INSERT INTO tables (key, grain, zone, token, touched, head, head_token) VALUES (?, ?, ?, 0, 0, '', 0)`,
-		key, int(axis.Grain), axis.Zone)
+	_, err = t.exec(`INSERT INTO tables (key, grain, zone, token, touched) VALUES (?, ?, ?, 0, 0)`, key, int(axis.Grain), axis.Zone)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/headway-data/headway/internal/ledger"
 )
 
-// upgradeFrom1 packs anew what schema 1 packed otherwise. Of what stood then nobody knows when it was checked: it counts as never checked.
+// upgradeFrom1 packs anew, as schema 2 does, what schema 1 packed otherwise. Of what stood then nobody knows when it was checked: it counts as never checked.
 func upgradeFrom1(ctx context.Context, conn *sql.Conn) error {
 	err := rewrite(ctx, conn, "page", "rows", fmt.Sprintf("kind = %d", segments), func(blob []byte) ([]byte, error) {
 		rows, err := readPage(segmentCodec1{}, nil, blob)
-		return packPage(segmentCodec{}, rows), err
+		return packPage(segmentCodec2{}, rows), err
 	})
 	if err != nil {
 		return err
@@ -29,6 +31,62 @@ func upgradeFrom1(ctx context.Context, conn *sql.Conn) error {
 	return rewrite(ctx, conn, "attempt", "intent", "intent IS NOT NULL", func(blob []byte) ([]byte, error) {
 		return append(blob, 0), nil // of what is published nothing fails
 	})
+}
+
+// upgradeTo5 notes in the segments what class fix wrote, as far as the attempt that wrote it is known.
+func upgradeTo5(ctx context.Context, conn *sql.Conn) error {
+	fixes, err := attemptsOfFixes(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("read what class fix wrote: %w", err)
+	}
+	return rewrite(ctx, conn, "page", "rows", fmt.Sprintf("kind = %d", segments), func(blob []byte) ([]byte, error) {
+		rows, err := readPage(segmentCodec2{}, nil, blob)
+		for i := range rows {
+			rows[i].FixedBy = fixes[rows[i].Attempt]
+		}
+		return packPage(segmentCodec{}, rows), err
+	})
+}
+
+// attemptsOfFixes gives the version of each attempt of class fix by its name, and notes with which versions they have published.
+func attemptsOfFixes(ctx context.Context, conn *sql.Conn) (fixes map[string]string, err error) {
+	rows, err := conn.QueryContext(ctx, `SELECT a.name, a.table_id, a.state, a.beginning FROM attempt a JOIN lease l ON l.id = a.lease_id
+		WHERE l.class = ?`, string(ledger.ClassFix))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	type published struct {
+		table   int64
+		version string
+	}
+	fixes = map[string]string{}
+	with := map[published]bool{}
+	for rows.Next() {
+		var name, state string
+		var table int64
+		var beginning []byte
+		if err := rows.Scan(&name, &table, &state, &beginning); err != nil {
+			return nil, err
+		}
+		var a attempt
+		if err := a.readBeginning(beginning); err != nil {
+			return nil, err
+		}
+		fixes[name] = a.Version
+		if state == ledger.AttemptPublished || state == ledger.AttemptPartial {
+			with[published{table, a.Version}] = true
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for p := range with {
+		if _, err := conn.ExecContext(ctx, "UPDATE version SET fix = 1 WHERE table_id = ? AND version = ?", p.table, p.version); err != nil {
+			return nil, err
+		}
+	}
+	return fixes, nil
 }
 
 // rewrite replaces a blob in every row of a table that meets a condition.

@@ -14,11 +14,18 @@ import (
 )
 
 // A file of the first schema opens with all that it holds; only when it was checked nobody knows.
-func TestFilesOfSchema1AreBroughtUpToDate(t *testing.T) {
+func TestFilesOfSchema1AreBroughtUpToDate(t *testing.T) { broughtUpToDate(t, 1) }
+
+// A file of before versions were ordered within producers tells what class fix wrote, and which version is the head.
+func TestFilesOfSchema3AreBroughtUpToDate(t *testing.T) { broughtUpToDate(t, 3) }
+
+func broughtUpToDate(t *testing.T, schema int) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	l, err := Open(t.Context(), path, Options{})
 	must0(t, err)
-	lease, err := l.Acquire(t.Context(), request(l, "r"))
+	req := request(l, "r")
+	req.Class = ledger.ClassFix
+	lease, err := l.Acquire(t.Context(), req)
 	must0(t, err)
 	intended := ledger.AttemptID("b")
 	for id, set := range map[ledger.AttemptID]calendar.Set{"a": calendar.Range(0, 3), intended: calendar.Range(3, 5)} {
@@ -41,8 +48,10 @@ func TestFilesOfSchema1AreBroughtUpToDate(t *testing.T) {
 	}
 	before, err := l.Snapshot(t.Context(), []string{"t"})
 	must0(t, err)
+	versions, err := l.Versions(t.Context(), "t")
+	must0(t, err)
 	must0(t, l.Close())
-	downgrade(t, path)
+	downgrade(t, path, schema)
 
 	l = openAt(t, path, Options{})
 	after, err := l.Snapshot(t.Context(), []string{"t"})
@@ -52,7 +61,17 @@ func TestFilesOfSchema1AreBroughtUpToDate(t *testing.T) {
 		if want.Segments[i].CheckVersion != "c1" {
 			t.Fatalf("%+v was not checked", want.Segments[i])
 		}
-		want.Segments[i].CheckVersion, want.Segments[i].CheckSeq = "", 0
+		if want.Segments[i].FixedBy != "v1" {
+			t.Fatalf("%+v was not fixed", want.Segments[i])
+		}
+		if schema == 1 {
+			want.Segments[i].CheckVersion, want.Segments[i].CheckSeq = "", 0
+		}
+	}
+	got, err := l.Versions(t.Context(), "t")
+	must0(t, err)
+	if len(got) != 1 || !got[0].Head || !got[0].Fix || got[0].User == "" || !reflect.DeepEqual(got, versions) {
+		t.Errorf("versions:\n got %+v\nwant %+v", got, versions)
 	}
 	if len(want.Segments) == 0 || len(want.Verdicts) == 0 || !reflect.DeepEqual(after.Table("t"), want) {
 		t.Errorf("\n got %+v\nwant %+v", after.Table("t"), want)
@@ -62,30 +81,47 @@ func TestFilesOfSchema1AreBroughtUpToDate(t *testing.T) {
 	}
 }
 
-// downgrade makes a file what schema 1 would have made.
-func downgrade(t *testing.T, path string) {
+// downgrade makes a file what an earlier schema would have made: 1 or 3.
+func downgrade(t *testing.T, path string, schema int) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	must0(t, err)
 	conn, err := db.Conn(context.Background())
 	must0(t, err)
-	err = errors.Join(
-		rewrite(t.Context(), conn, "page", "rows", "kind = 0", func(blob []byte) ([]byte, error) {
-			rows, err := readPage(segmentCodec{}, nil, blob)
-			return packPage(segmentCodec1{}, rows), err
-		}),
+	older := codec[segment](segmentCodec2{})
+	if schema == 1 {
+		older = segmentCodec1{}
+	}
+	must0(t, rewrite(t.Context(), conn, "page", "rows", "kind = 0", func(blob []byte) ([]byte, error) {
+		rows, err := readPage(segmentCodec{}, nil, blob)
+		return packPage(older, rows), err
+	}))
+	back := []string{
+		"ALTER TABLE tables ADD COLUMN head TEXT NOT NULL DEFAULT ''", "ALTER TABLE tables ADD COLUMN head_token INTEGER NOT NULL DEFAULT 0",
+		"UPDATE tables SET head = v.version, head_token = v.headed FROM version v WHERE v.table_id = tables.id AND v.headed > 0",
+		"ALTER TABLE version DROP COLUMN headed", "ALTER TABLE version DROP COLUMN fix", "ALTER TABLE version DROP COLUMN run",
+		"ALTER TABLE version DROP COLUMN owner", "ALTER TABLE attempt DROP COLUMN downgrade",
+		"DELETE FROM goose_db_version WHERE version_id > 3", "PRAGMA user_version = 3",
+	}
+	if schema == 1 {
+		packAsSchema1(t, conn)
+		back = append(back, "DROP TRIGGER claim_unheld", "DROP TABLE hold", "ALTER TABLE run DROP COLUMN stop",
+			"DELETE FROM goose_db_version WHERE version_id > 1", "PRAGMA user_version = 1")
+	}
+	for _, statement := range back {
+		_, err := conn.ExecContext(t.Context(), statement)
+		must0(t, err)
+	}
+	must0(t, errors.Join(conn.Close(), db.Close()))
+}
+
+func packAsSchema1(t *testing.T, conn *sql.Conn) {
+	t.Helper()
+	must0(t, errors.Join(
 		rewrite(t.Context(), conn, "page", "rows", "kind = 2", func(blob []byte) ([]byte, error) {
 			rows, err := readPage(verdictCodec{}, nil, blob)
 			return packPage(verdictCodec1{}, rows), err
 		}),
 		rewrite(t.Context(), conn, "attempt", "intent", "intent IS NOT NULL", func(blob []byte) ([]byte, error) { return blob[:len(blob)-1], nil }),
-	)
-	must0(t, err)
-	for _, statement := range []string{
-		"DROP TRIGGER claim_unheld", "DROP TABLE hold", "ALTER TABLE run DROP COLUMN stop", "DELETE FROM goose_db_version WHERE version_id > 1", "PRAGMA user_version = 1",
-	} {
-		_, err := conn.ExecContext(t.Context(), statement)
-		must0(t, err)
-	}
-	must0(t, errors.Join(conn.Close(), db.Close()))
+	))
 }
