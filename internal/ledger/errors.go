@@ -23,7 +23,10 @@ var (
 )
 
 // A ConflictError refuses a lease and names who stands in the way.
-type ConflictError struct{ Conflicts []Conflict }
+type ConflictError struct {
+	Conflicts []Conflict
+	Queued    bool // the request waits: asking again keeps its place, and Release gives it up
+}
 
 func (e *ConflictError) Error() string {
 	if len(e.Conflicts) == 0 {
@@ -38,7 +41,11 @@ func (e *ConflictError) Error() string {
 	if n := len(e.Conflicts) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("%d partitions of %s are taken by %s%s", c.Overlap.Count(), c.Table, who, more)
+	what := "taken by"
+	if c.Waiting {
+		what = "wanted first by"
+	}
+	return fmt.Sprintf("%d partitions of %s are %s %s%s", c.Overlap.Count(), c.Table, what, who, more)
 }
 
 // A ChainError names the first entry of the audit log that is not as it was written.

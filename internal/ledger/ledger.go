@@ -45,10 +45,20 @@ type Ledger interface {
 	// which is returned with what changed. (Rule 17: gains and losses are logged alike.)
 	Observe(ctx context.Context, seen Observation) (Observed, error)
 
-	// Acquire grants a write lease over all claims or none. If a live lease of another run or a hold overlaps a claim to write, a
-	// *ConflictError names every one of them; holds do not keep from reading. What overlaps a lease that ended unsettled is granted only to a request that says
+	// Acquire grants a write lease over all claims or none. A *ConflictError names every live lease of another run, every hold and every
+	// waiter ahead that overlaps a claim to write, and what a claim to read finds in flight of other runs or wanted by waiters ahead; holds
+	// do not keep from reading. What overlaps a lease that ended unsettled is granted only to a request that says
 	// it will settle: Lease.Settle then names those partitions, and no attempt may start on them before Settle was called.
 	// The tokens are fresh, one per table. Acquire also expires leases whose time is over or whose holder is known to be dead.
+	//
+	// A request to Wait that is refused for conflicts is put into the queue as a waiter, or stays there, and the ConflictError says Queued: the
+	// one error after which something has changed. A waiter holds nothing. To ask again with the same id is its heartbeat and the next try. It
+	// leaves the queue when it is granted, by Release of its id, by OrderBreak, and when it is over as leases are: its TTL has passed since it
+	// last asked, or its holder is dead. Whoever asks after that, or for more than before or as another run or class, is the last again. Of
+	// waiters that overlap (but for two that only read there), those of a higher class are ahead of those of a lower one, and within a class
+	// whoever came first; whoever does not wait comes last in its class. Requests that do not overlap never wait for one another.
+	// So that nothing can wait in a circle, who has something never waits for a waiter: what a run with a live lease wants to read nobody
+	// ahead keeps from it, and it may not wait to write. At most MaxWaiters wait: more are refused as if they did not want to.
 	Acquire(ctx context.Context, req LeaseRequest) (*Lease, error)
 
 	// Renew extends leases by their TTL and returns those that are still live. A lease that is missing from the answer has ended
@@ -57,7 +67,7 @@ type Ledger interface {
 	Renew(ctx context.Context, leases []LeaseID) ([]LeaseID, error)
 
 	// Release gives partitions back, or all of the lease when claims is nil. Partitions in flight cannot be released: they become
-	// unsettled. Releasing what is not held is a no-op.
+	// unsettled. Releasing what is not held is a no-op. A waiter has nothing to give back; with claims nil it leaves the queue.
 	Release(ctx context.Context, lease LeaseID, claims []Claim) error
 
 	// Settle folds what was found in the warehouse into the ledger, for partitions of a lease: after the fence over them was raised
@@ -68,7 +78,8 @@ type Ledger interface {
 	// Intents are the intents not yet recorded or ended, for the tables: what a crash may have left.
 	Intents(ctx context.Context, tables []string) ([]Intent, error)
 
-	// Leases lists the leases that have not ended, and the holds that stand, oldest first; at most limit. It changes nothing.
+	// Leases lists the leases that have not ended, the holds that stand and, if the filter asks for them, those who wait, oldest first; at
+	// most limit. It changes nothing.
 	Leases(ctx context.Context, f LeaseFilter) ([]LeaseRecord, error)
 
 	// Order carries out a person's word on who may write. Each is audited, a line for each table that it touches, with what stood there
@@ -78,10 +89,11 @@ type Ledger interface {
 	//     While a hold stands no lease is granted over it, so nothing starts there. What is unsettled under it stays so.
 	//   - OrderUnhold: releases the set, whoever put the holds on. What is not held is left alone.
 	//   - OrderBreak: the lease ends (rule 2): what it has in flight becomes unsettled, the rest is free. ErrNotFound where there never was such
-	//     a lease, ErrLost where it has ended already. Recording what was committed under it is not refused.
+	//     a lease, ErrLost where it has ended already. Recording what was committed under it is not refused. A waiter leaves the queue.
 	//   - OrderStop: is kept with the run and seen in its record and its leases. ErrNotFound where there is no such run. A run that has ended, or
 	//     was asked before, is left as it is.
-	//   - OrderStopHold: in one transaction also ends all leases of the run, as OrderBreak does, and puts a hold over what they claimed, or, where
+	//   - OrderStopHold: in one transaction also ends all leases of the run, as OrderBreak does, takes what it waits for out of the queue, and
+	//     puts a hold over what the leases claimed, or, where
 	//     it has none, over what the run's record says that it writes (then *ConflictError as for OrderHold). It does so also of a run that has ended.
 	Order(ctx context.Context, o Order) (history.Seq, error)
 
@@ -207,45 +219,6 @@ func (c Class) Rank() int {
 		return 2
 	}
 	return 1
-}
-
-// A LeaseRequest asks for a lease.
-type LeaseRequest struct {
-	ID     LeaseID // chosen by the caller, so that asking again is harmless
-	Run    RunID
-	Class  Class
-	Holder Holder
-	Writes []Claim
-	Reads  []Claim
-	TTL    time.Duration
-	// Settles: the caller will settle what earlier leases left (fence, look, Settle) before it starts attempts there.
-	Settles bool
-	Reason  string
-}
-
-// A Lease is the right to write. It lasts until Deadline on the ledger's clock and must be renewed before.
-type Lease struct {
-	ID     LeaseID
-	Run    RunID
-	TTL    time.Duration
-	Tokens map[string]history.Token // by table key; the fence is raised with them over the claims
-	Settle []Claim                  // partitions that must be settled first
-}
-
-// A Conflict is one overlap that stands in the way of a request.
-type Conflict struct {
-	Lease   LeaseID // or the id of the hold
-	Run     RunID
-	Class   Class
-	Table   string
-	Overlap calendar.Set
-	Holder  Holder
-	Since   time.Time
-	Command string
-	Done    int // partitions of the run that are finished
-	Total   int
-	Hold    bool
-	Reason  string
 }
 
 // An AttemptRequest starts an attempt.

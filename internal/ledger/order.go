@@ -84,16 +84,21 @@ type StopRequest struct {
 // Asked reports whether somebody wants it.
 func (s StopRequest) Asked() bool { return !s.At.IsZero() }
 
-// A LeaseRecord is a lease that has not ended, or a hold that stands. A hold has no Run, is of the highest class, and its Holder is the
-// person who put it on.
+// A LeaseRecord is a lease that has not ended, a hold that stands, or a waiter. A hold has no Run, is of the highest class, and its Holder
+// is the person who put it on. A waiter has nothing: its claims are what it asks for, Since is when it came, and Left is until when it must
+// ask again.
 type LeaseRecord struct {
 	ID     LeaseID
 	Run    RunID // "" for a hold
 	Class  Class
 	Holder Holder
 	Writes []Claim                  // what is left of its claims, by table
-	Tokens map[string]history.Token // nil for a hold
+	Reads  []Claim                  // of a waiter
+	Tokens map[string]history.Token // of a lease
 	Since  time.Time
+	// Waiting: it is a waiter. WaitsFor is who is in its way now; nobody, if it would be granted if it asked.
+	Waiting  bool
+	WaitsFor []Conflict
 	// Left is how long it lasts unless it is renewed, on the ledger's clock; Over says that it is live no longer, though nobody has ended
 	// it yet. Of a lease of another machine nothing can be said: it is never over.
 	Left   time.Duration
@@ -112,16 +117,19 @@ type LeaseFilter struct {
 	Run   RunID
 	Table string // key: those that claim some of it
 	Holds bool   // holds only
-	Limit int    // 0: 1000; the oldest are kept
+	// Waiting: waiters too.
+	Waiting bool
+	Limit   int // 0: 1000; the oldest are kept
 }
 
 // Most is how many are listed at most.
 func (f LeaseFilter) Most() int { return most(f.Limit, 1000) }
 
-// Matches reports whether the filter selects a lease or hold.
+// Matches reports whether the filter selects a lease, hold or waiter.
 func (f LeaseFilter) Matches(r LeaseRecord) bool {
-	return (!f.Holds || r.Hold()) && (f.ID == "" || f.ID == r.ID) && (f.Run == "" || f.Run == r.Run) &&
-		(f.Table == "" || slices.ContainsFunc(r.Writes, func(c Claim) bool { return c.Table == f.Table }))
+	of := func(c Claim) bool { return c.Table == f.Table }
+	return (!f.Holds || r.Hold()) && (f.Waiting || !r.Waiting) && (f.ID == "" || f.ID == r.ID) && (f.Run == "" || f.Run == r.Run) &&
+		(f.Table == "" || slices.ContainsFunc(r.Writes, of) || slices.ContainsFunc(r.Reads, of))
 }
 
 // SortLeases puts leases and holds in the order in which they are listed: the oldest first.

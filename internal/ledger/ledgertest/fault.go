@@ -88,7 +88,7 @@ func (f *fixture) undisturbed() {
 		"metrics":  func(l ledger.Ledger) (any, error) { return l.Metrics(f.ctx, table, calendar.All()) },
 		"audit":    func(l ledger.Ledger) (any, error) { return l.Audit(f.ctx, ledger.AuditFilter{}) },
 		"runs":     func(l ledger.Ledger) (any, error) { return l.Runs(f.ctx, ledger.RunFilter{}) },
-		"leases":   func(l ledger.Ledger) (any, error) { return l.Leases(f.ctx, ledger.LeaseFilter{}) },
+		"leases":   func(l ledger.Ledger) (any, error) { return l.Leases(f.ctx, ledger.LeaseFilter{Waiting: true}) },
 	} {
 		got, err := read(f.l)
 		f.ok(err)
@@ -99,7 +99,7 @@ func (f *fixture) undisturbed() {
 }
 
 // typicalRun is what a run writes, one commit each: it plans, takes its lease, publishes, is refused by checks, renews, dies; another takes
-// over, settles and ends.
+// over, settles and ends, while others wait.
 func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 	at, first, second := w.Now(), w.Holder(), w.Holder()
 	lease := func(id string, holder ledger.Holder) ledger.LeaseRequest {
@@ -131,6 +131,15 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 		req := lease("3", second)
 		req.Writes = []ledger.Claim{claim(0, 8)}
 		return req
+	}
+	waits := func(ctx context.Context, l ledger.Ledger, id string) error {
+		req := lease(id, second)
+		req.Wait, req.Writes = true, []ledger.Claim{claim(2, 8)}
+		_, err := l.Acquire(ctx, req)
+		if conflict, ok := errors.AsType[*ledger.ConflictError](err); ok && conflict.Queued {
+			return nil
+		}
+		return err
 	}
 	a, b, c := attempt("1", "a-1", 0, 3), attempt("1", "a-2", 3, 5), attempt("1", "a-3", 5, 8)
 	type ctx = context.Context
@@ -189,7 +198,13 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 			return err
 		},
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderStop)); return err },
+		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "4") },
+		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "5") },
+		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "4") }, // a heartbeat
 		func(ctx ctx, l ledger.Ledger) error { return l.Release(ctx, "l-2", nil) },
+		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "4") }, // it is granted
+		func(ctx ctx, l ledger.Ledger) error { return l.Release(ctx, "l-4", nil) },
+		func(ctx ctx, l ledger.Ledger) error { return l.Release(ctx, "l-5", nil) }, // it gives up
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderStopHold)); return err },
 		func(ctx ctx, l ledger.Ledger) error {
 			o := order(ledger.OrderUnhold)
@@ -200,6 +215,7 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Acquire(ctx, lease3()); return err },
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderBreak)); return err },
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderHold)); return err },
+		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "6") },
 		func(ctx ctx, l ledger.Ledger) error {
 			return l.PutRun(ctx, ledger.RunRecord{ID: "r-1", State: "done", Ended: true, Sets: []ledger.Claim{claim(0, 9)}, StartedAt: at})
 		},

@@ -30,19 +30,19 @@ var leaseCases = []testCase{
 	{"ConflictNamesEveryHolder", func(f *fixture) {
 		first, second := f.request(0, 4), f.request(6, 9)
 		first.Reason, second.Class = "the fix", ledger.ClassFix
-		f.ok(f.l.PutRun(f.ctx, ledger.RunRecord{ID: first.Run, State: "running", Command: "headway run t", Done: 1, Total: 4}))
+		f.ok(f.l.PutRun(f.ctx, ledger.RunRecord{ID: first.Run, State: "running", Command: "headway run t", Done: 1, Total: 4, StartedAt: f.w.Now()}))
 		f.acquire(first)
 		since := f.w.Now()
 		f.w.Advance(time.Second)
 		f.acquire(second)
 		got := f.refused(f.request(2, 8))
 		for i := range got {
-			got[i].Since = got[i].Since.UTC()
+			got[i].Since, got[i].StartedAt = got[i].Since.UTC(), got[i].StartedAt.UTC()
 		}
 		same(f, "conflicts", got, []ledger.Conflict{
 			{
 				Lease: first.ID, Run: first.Run, Class: first.Class, Table: table, Overlap: days(2, 4), Holder: first.Holder, Since: since,
-				Command: "headway run t", Done: 1, Total: 4, Reason: "the fix",
+				Command: "headway run t", Done: 1, Total: 4, StartedAt: since, Reason: "the fix",
 			},
 			{Lease: second.ID, Run: second.Run, Class: second.Class, Table: table, Overlap: days(6, 8), Holder: second.Holder, Since: f.w.Now()},
 		})

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Observe", observeCases},
 		{"Mark", markCases},
 		{"Order", orderCases},
+		{"Queue", queueCases},
 		{"Read", readCases},
 		{"Run", runCases},
 		{"Rules", ruleCases},

@@ -60,11 +60,13 @@ type asked struct {
 	lease   ledger.LeaseID
 	attempt ledger.AttemptID
 	set     calendar.Set
+	wait    bool
 }
 
 // An answered is what he got.
 type answered struct {
 	refusedBy          []ledger.LeaseID // acquire: sorted; nil if it was granted
+	queued             bool
 	token              history.Token
 	reserved, inFlight calendar.Set
 }
@@ -113,12 +115,16 @@ func (r *racer) run(ctx context.Context) {
 		start := calendar.Partition(r.rng.IntN(raceDays))
 		in := asked{
 			what: "acquire", table: fmt.Sprintf("main/race%d", r.rng.IntN(raceTables)), lease: ledger.LeaseID(r.name("l")),
-			set: days(start, start+1+calendar.Partition(r.rng.IntN(4))),
+			set: days(start, start+1+calendar.Partition(r.rng.IntN(4))), wait: r.rng.IntN(2) == 0,
 		}
-		if r.acquire(ctx, in, holder).refusedBy != nil {
+		got := r.acquire(ctx, in, holder)
+		for tries := r.rng.IntN(10); got.queued && tries > 0; tries-- {
+			got = r.acquire(ctx, in, holder)
+		}
+		if got.refusedBy != nil && !got.queued {
 			continue
 		}
-		for range r.rng.IntN(3) {
+		for n := r.rng.IntN(3); n > 0 && !got.queued; n-- {
 			r.attempt(ctx, in)
 		}
 		in.what = "release"
@@ -131,10 +137,10 @@ func (r *racer) acquire(ctx context.Context, in asked, holder ledger.Holder) ans
 	return r.do(in, func() (answered, error) {
 		l, err := r.ledger.Acquire(ctx, ledger.LeaseRequest{
 			ID: in.lease, Run: ledger.RunID("r-" + in.lease), Class: ledger.ClassBackfill, Holder: holder, TTL: time.Hour, Settles: true,
-			Writes: []ledger.Claim{{Table: in.table, Axis: day, Set: in.set}},
+			Writes: []ledger.Claim{{Table: in.table, Axis: day, Set: in.set}}, Wait: in.wait,
 		})
 		if conflict, ok := errors.AsType[*ledger.ConflictError](err); ok {
-			out := answered{refusedBy: []ledger.LeaseID{}}
+			out := answered{refusedBy: []ledger.LeaseID{}, queued: conflict.Queued}
 			for _, c := range conflict.Conflicts {
 				out.refusedBy = append(out.refusedBy, c.Lease)
 			}
@@ -185,6 +191,7 @@ func (r *racer) look(ctx context.Context, table string) {
 type raceState struct {
 	token  history.Token
 	leases map[ledger.LeaseID]calendar.Set
+	queue  []asked // in the order in which they came
 	flying map[ledger.AttemptID]calendar.Set
 }
 
@@ -203,13 +210,15 @@ var raceModel = porcupine.Model{
 	},
 	Equal: func(a, b any) bool {
 		x, y := a.(raceState), b.(raceState) //nolint:forcetypeassert // as above
-		return x.token == y.token && maps.EqualFunc(x.leases, y.leases, calendar.Set.Equal) && maps.EqualFunc(x.flying, y.flying, calendar.Set.Equal)
+		same := func(a, b asked) bool { return a.lease == b.lease }
+		return x.token == y.token && slices.EqualFunc(x.queue, y.queue, same) && maps.EqualFunc(x.leases, y.leases, calendar.Set.Equal) && maps.EqualFunc(x.flying, y.flying, calendar.Set.Equal)
 	},
 }
 
 // step says whether a table that stands so may answer so, and how it stands afterwards.
 func (s raceState) step(in asked, out answered) (bool, raceState) {
-	next := raceState{token: s.token, leases: maps.Clone(s.leases), flying: maps.Clone(s.flying)}
+	own := func(w asked) bool { return w.lease == in.lease }
+	next := raceState{token: s.token, leases: maps.Clone(s.leases), queue: s.queue, flying: maps.Clone(s.flying)}
 	switch in.what {
 	case "acquire":
 		var inTheWay []ledger.LeaseID
@@ -218,10 +227,20 @@ func (s raceState) step(in asked, out answered) (bool, raceState) {
 				inTheWay = append(inTheWay, id)
 			}
 		}
+		place := slices.IndexFunc(s.queue, own)
+		for i, w := range s.queue {
+			if w.set.Overlaps(in.set) && (place < 0 || i < place) {
+				inTheWay = append(inTheWay, w.lease)
+			}
+		}
 		slices.Sort(inTheWay)
 		if out.refusedBy != nil {
-			return len(inTheWay) > 0 && slices.Equal(inTheWay, out.refusedBy), s
+			if in.wait && place < 0 {
+				next.queue = append(slices.Clone(s.queue), in)
+			}
+			return len(inTheWay) > 0 && slices.Equal(inTheWay, out.refusedBy) && out.queued == in.wait, next
 		}
+		next.queue = slices.DeleteFunc(slices.Clone(s.queue), own)
 		if next.leases == nil {
 			next.leases = map[ledger.LeaseID]calendar.Set{}
 		}
@@ -242,6 +261,7 @@ func (s raceState) step(in asked, out answered) (bool, raceState) {
 		delete(next.flying, in.attempt)
 	case "release":
 		delete(next.leases, in.lease)
+		next.queue = slices.DeleteFunc(slices.Clone(s.queue), own)
 	case "look":
 		reserved, inFlight := calendar.UnionAll(slices.Collect(maps.Values(s.leases))...), calendar.UnionAll(slices.Collect(maps.Values(s.flying))...)
 		return out.reserved.Equal(reserved) && out.inFlight.Equal(inFlight), s

@@ -80,9 +80,10 @@ func class(err error) string {
 	}
 	if conflict, ok := errors.AsType[*ledger.ConflictError](err); ok {
 		for i := range conflict.Conflicts {
-			conflict.Conflicts[i].Since = conflict.Conflicts[i].Since.UTC()
+			c := &conflict.Conflicts[i]
+			c.Since, c.StartedAt = c.Since.UTC(), c.StartedAt.UTC()
 		}
-		return fmt.Sprintf("%+v", conflict.Conflicts)
+		return fmt.Sprintf("queued %t: %+v", conflict.Queued, conflict.Conflicts)
 	}
 	if older, ok := errors.AsType[*ledger.OlderCodeError](err); ok {
 		older.Stands.At = older.Stands.At.UTC()
@@ -146,13 +147,20 @@ func (m *machine) acquire(*rapid.T) {
 		Holder: m.w.Holder(), Writes: m.drawClaims("write"), TTL: ttl, Settles: m.chance(70, "settles"), Reason: "because",
 		Class: rapid.SampledFrom([]ledger.Class{ledger.ClassBackfill, ledger.ClassBackfill, ledger.ClassFix}).Draw(m.t, "class"),
 	}
+	if m.chance(40, "waits") {
+		req.Wait, req.Run = true, ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 9).Draw(m.t, "waiting run")))
+	}
+	if m.chance(50, "another class") {
+		req.Class = rapid.SampledFrom(classes).Draw(m.t, "class")
+	}
 	if m.chance(20, "reads") {
 		req.Reads = m.drawClaims("read")
 	}
 	if m.chance(5, "another axis") && len(req.Writes) > 0 && m.seen[req.Writes[0].Table] != nil {
 		req.Writes[0].Axis = calendar.Axis{Grain: calendar.Month}
 	}
-	if _, err := both(m, func(l ledger.Ledger) (*leaseView, error) { return viewLease(l.Acquire(m.ctx, req)) }); err == nil {
+	_, err := both(m, func(l ledger.Ledger) (*leaseView, error) { return viewLease(l.Acquire(m.ctx, req)) })
+	if conflict, _ := errors.AsType[*ledger.ConflictError](err); err == nil || (conflict != nil && conflict.Queued) {
 		m.leases = append(m.leases, req)
 	}
 }
@@ -185,6 +193,9 @@ func (m *machine) aLease() ledger.LeaseRequest {
 
 func (m *machine) acquireAgain(*rapid.T) {
 	req := m.aLease()
+	if m.chance(20, "other claims") {
+		req.Writes = m.drawClaims("write")
+	}
 	_, _ = both(m, func(l ledger.Ledger) (*leaseView, error) { return viewLease(l.Acquire(m.ctx, req)) })
 }
 
@@ -513,7 +524,9 @@ func (m *machine) compareTable(key string) {
 		"runs":     func(l ledger.Ledger) (any, error) { return l.Runs(m.ctx, ledger.RunFilter{Table: key}) },
 		"audit":    func(l ledger.Ledger) (any, error) { return l.Audit(m.ctx, ledger.AuditFilter{Table: key}) },
 		"verify":   func(l ledger.Ledger) (any, error) { return l.VerifyAudit(m.ctx) },
-		"leases":   func(l ledger.Ledger) (any, error) { return l.Leases(m.ctx, ledger.LeaseFilter{Table: key}) },
+		"leases": func(l ledger.Ledger) (any, error) {
+			return l.Leases(m.ctx, ledger.LeaseFilter{Table: key, Waiting: true})
+		},
 	} {
 		got, err := read(m.driver)
 		m.ok(err)

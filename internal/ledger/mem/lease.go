@@ -44,6 +44,9 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (*ledger.
 		}
 		return l.answer(x), nil
 	}
+	if req.Wait && len(req.Writes) > 0 && l.holder(req.Run) {
+		return nil, errHolds
+	}
 	for _, c := range slices.Concat(req.Writes, req.Reads) {
 		if err := l.checkAxis(c.Table, c.Axis); err != nil {
 			return nil, err
@@ -51,7 +54,7 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (*ledger.
 	}
 	overdue := l.overdue(req)
 	if conflicts := l.conflicts(req, overdue); len(conflicts) > 0 {
-		return nil, &ledger.ConflictError{Conflicts: conflicts}
+		return nil, l.wait(req, conflicts)
 	}
 	if err := l.demandSettled(req, overdue); err != nil {
 		return nil, err
@@ -75,6 +78,7 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (*ledger.
 		x.reads[c.Table] = c.Set
 	}
 	l.leases[req.ID] = x
+	l.leave(func(w ledger.LeaseRequest) bool { return w.ID == req.ID })
 	return l.answer(x), nil
 }
 
@@ -155,17 +159,22 @@ func (l *Ledger) conflicts(req ledger.LeaseRequest, overdue []*lease) []ledger.C
 			}
 		}
 	}
+	out = append(out, l.ahead(req)...)
 	ledger.SortConflicts(out)
 	return out
 }
 
 func (l *Ledger) conflict(x *lease, key string, overlap calendar.Set) ledger.Conflict {
+	return l.conflictOf(x.req, x.since, key, overlap)
+}
+
+func (l *Ledger) conflictOf(with ledger.LeaseRequest, since time.Time, key string, overlap calendar.Set) ledger.Conflict {
 	c := ledger.Conflict{
-		Lease: x.req.ID, Run: x.req.Run, Class: x.req.Class, Table: key, Overlap: overlap, Holder: x.req.Holder, Since: x.since,
-		Reason: x.req.Reason,
+		Lease: with.ID, Run: with.Run, Class: with.Class, Table: key, Overlap: overlap, Holder: with.Holder, Since: since, Reason: with.Reason,
 	}
-	if i := l.run(x.req.Run); i >= 0 {
-		c.Command, c.Done, c.Total = l.runs[i].Command, l.runs[i].Done, l.runs[i].Total
+	if i := l.run(with.Run); i >= 0 {
+		r := &l.runs[i]
+		c.Command, c.Done, c.Total, c.StartedAt = r.Command, r.Done, r.Total, r.StartedAt
 	}
 	return c
 }
@@ -256,6 +265,9 @@ func (l *Ledger) Release(ctx context.Context, id ledger.LeaseID, claims []ledger
 		return err
 	}
 	defer unlock()
+	if claims == nil {
+		l.leave(func(w ledger.LeaseRequest) bool { return w.ID == id })
+	}
 	x := l.leases[id]
 	if x == nil || x.ended {
 		return nil

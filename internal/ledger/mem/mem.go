@@ -29,6 +29,7 @@ type Ledger struct {
 	tables   map[string]*table
 	periods  map[string][]history.PeriodChange
 	leases   map[ledger.LeaseID]*lease
+	queue    []*waiter // in the order in which they came
 	holds    []*hold
 	attempts []*attempt // in the order of their start
 	runs     []ledger.RunRecord

@@ -37,3 +37,8 @@ func TestLinearizable(t *testing.T) {
 	h := newHarness(t)
 	ledgertest.Linearizable(t, rand.Uint64(), h.World(), []ledger.Ledger{h.Open(t)})
 }
+
+func TestFair(t *testing.T) {
+	h := newHarness(t)
+	ledgertest.Fair(t, rand.Uint64(), h.World(), []ledger.Ledger{h.Open(t)})
+}

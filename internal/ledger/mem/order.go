@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -67,8 +68,17 @@ func (l *Ledger) Leases(ctx context.Context, f ledger.LeaseFilter) ([]ledger.Lea
 			out = append(out, r)
 		}
 	}
+	for _, r := range l.waiters() {
+		if f.Matches(r) {
+			out = append(out, r)
+		}
+	}
 	ledger.SortLeases(out)
 	return out[:min(len(out), f.Most())], nil
+}
+
+func byTable(claims []ledger.Claim) []ledger.Claim {
+	return slices.SortedFunc(slices.Values(claims), func(a, b ledger.Claim) int { return cmp.Compare(a.Table, b.Table) })
 }
 
 // claims are sets as claims, by table.
@@ -167,6 +177,11 @@ func (l *Ledger) hold(o ledger.Order, claims []ledger.Claim, ending []*lease, se
 }
 
 func (l *Ledger) breakLease(o ledger.Order) (history.Seq, error) {
+	if i := l.place(o.Lease); i >= 0 {
+		return l.ordered(o, byTable(l.queue[i].req.Writes), func(history.Seq) {
+			l.leave(func(w ledger.LeaseRequest) bool { return w.ID == o.Lease })
+		}), nil
+	}
 	x := l.leases[o.Lease]
 	if x == nil {
 		return 0, fmt.Errorf("lease %s: %w", o.Lease, ledger.ErrNotFound)
@@ -215,6 +230,7 @@ func (l *Ledger) stop(o ledger.Order) (history.Seq, error) {
 	}
 	return l.ordered(o, claims, func(seq history.Seq) {
 		l.hold(o, claims, append(ending, overdue...), seq)
+		l.leave(func(w ledger.LeaseRequest) bool { return w.Run == o.Run })
 		if !r.Ended {
 			r.Stop = asked
 		}

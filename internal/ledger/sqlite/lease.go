@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -62,222 +61,62 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (out *led
 	if err := req.Check(); err != nil {
 		return nil, err
 	}
+	var queued error // who is refused and waits is to be committed
 	err = l.write(ctx, func(t *tx) (err error) {
-		out, err = t.acquire(req)
+		out, queued, err = t.acquire(req)
 		return err
 	})
+	if err == nil {
+		err = queued
+	}
 	return out, err
 }
 
-func (t *tx) acquire(req ledger.LeaseRequest) (*ledger.Lease, error) {
+func (t *tx) acquire(req ledger.LeaseRequest) (out *ledger.Lease, queued, err error) {
 	var x lease
 	found, err := t.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE name = ?`, string(req.ID))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if found {
 		if x.ended {
-			return nil, fmt.Errorf("lease %s: %w", req.ID, ledger.ErrLost)
+			return nil, nil, fmt.Errorf("lease %s: %w", req.ID, ledger.ErrLost)
 		}
-		return t.answer(&x)
+		out, err = t.answer(&x)
+		return out, nil, err
 	}
-	way, err := t.inTheWay(req)
-	if err != nil {
-		return nil, err
+	if err := t.mayWait(req); err != nil {
+		return nil, nil, err
 	}
-	held, err := t.heldConflicts(req)
+	wants, err := t.wants(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ending, err := t.standAside(way, held)
+	way, err := t.inTheWay(req.Run, wants)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	ending, conflicts, err := t.refusals(req, wants, way)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(conflicts) > 0 {
+		queued, err = t.wait(req, wants, &ledger.ConflictError{Conflicts: conflicts})
+		return nil, queued, err
 	}
 	if err := way.demandSettled(req, ending); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, x := range ending {
 		if err := t.endLease(x); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return t.grant(req)
-}
-
-// An obstacle is what a lease has of a claim.
-type obstacle struct {
-	key       string
-	set       calendar.Set
-	lease     int64
-	write     bool // the claim is to write
-	flight    bool // it is in flight; otherwise it is reserved
-	unsettled bool
-}
-
-type obstacles []obstacle
-
-// inTheWay finds all that lies over the claims of a request: what is reserved or in flight where it would write, what is in flight where it
-// would read.
-func (t *tx) inTheWay(req ledger.LeaseRequest) (obstacles, error) {
-	var out obstacles
-	for _, c := range req.Writes {
-		tab, err := t.use(c.Table, c.Axis)
-		if err != nil {
-			return nil, err
-		}
-		err = t.claimsOver(tab.id, c.Set, func(set calendar.Set, lease int64) {
-			out = append(out, obstacle{key: c.Table, set: set, lease: lease, write: true})
-		})
-		if err != nil {
-			return nil, err
-		}
-		err = t.flightsOver(tab.id, c.Set, func(f flight) {
-			out = append(out, obstacle{key: c.Table, set: f.set, lease: f.lease, write: true, flight: true, unsettled: f.unsettled})
-		})
-		if err != nil {
-			return nil, err
-		}
+	if err := t.leave(req.ID); err != nil {
+		return nil, nil, err
 	}
-	for _, c := range req.Reads {
-		tab, err := t.use(c.Table, c.Axis)
-		if err != nil {
-			return nil, err
-		}
-		err = t.flightsOver(tab.id, c.Set, func(f flight) {
-			out = append(out, obstacle{key: c.Table, set: f.set, lease: f.lease, flight: true, unsettled: f.unsettled})
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	err := t.dropOwn(req, &out)
-	return out, err
-}
-
-// dropOwn takes away what the run itself has in flight, under a live lease, where it would read.
-func (t *tx) dropOwn(req ledger.LeaseRequest, all *obstacles) error {
-	kept := (*all)[:0]
-	for _, o := range *all {
-		if !o.write && !o.unsettled {
-			x, err := t.lease(o.lease)
-			if err != nil {
-				return err
-			}
-			if x.run == req.Run && !t.ledger.over(x) {
-				continue
-			}
-		}
-		kept = append(kept, o)
-	}
-	*all = kept
-	return nil
-}
-
-// The rows of a table that reach into [?2, ?3): the last that begins before it, and those that begin in it. They are disjoint. (For the
-// sums see pagesNear.)
-const (
-	selectClaims = `SELECT start, end, lease_id FROM claim WHERE table_id = ?1 + 0 AND start < ?3 + 0 AND start >= coalesce(
-	(SELECT start FROM claim WHERE table_id = ?1 + 0 AND start <= ?2 + 0 ORDER BY start DESC LIMIT 1), ?2 + 0) ORDER BY start`
-	selectFlights = `SELECT start, end, lease_id, attempt_id, unsettled FROM flight WHERE table_id = ?1 + 0 AND start < ?3 + 0 AND start >= coalesce(
-	(SELECT start FROM flight WHERE table_id = ?1 + 0 AND start <= ?2 + 0 ORDER BY start DESC LIMIT 1), ?2 + 0) ORDER BY start`
-)
-
-// claimsOver calls each for every part of a set that a live lease has claimed.
-func (s *session) claimsOver(table int64, set calendar.Set, each func(part calendar.Set, lease int64)) error {
-	over := set.Bounds()
-	return s.query(func(r row) error {
-		if part := set.Within(r.interval(0)); !part.Empty() {
-			each(part, r.int(2))
-		}
-		return nil
-	}, selectClaims, table, over.Start, over.End)
-}
-
-type flight struct {
-	set            calendar.Set // as much of it as was asked about
-	whole          calendar.Interval
-	lease, attempt int64
-	unsettled      bool
-}
-
-// flightsOver calls each for every part of a set that is in flight or unsettled.
-func (s *session) flightsOver(table int64, set calendar.Set, each func(flight)) error {
-	over := set.Bounds()
-	return s.query(func(r row) error {
-		if part := set.Within(r.interval(0)); !part.Empty() {
-			each(flight{part, r.interval(0), r.int(2), r.int(3), r.bool(4)})
-		}
-		return nil
-	}, selectFlights, table, over.Start, over.End)
-}
-
-// standAside gives the leases in the way that are over, or a ConflictError for those that are not and for the holds.
-func (t *tx) standAside(way obstacles, conflicts []ledger.Conflict) ([]*lease, error) {
-	leases := map[int64]*lease{}
-	overlaps := map[int64]map[string]calendar.Set{}
-	for _, o := range way {
-		if o.unsettled || (o.write && o.flight) {
-			continue // not reserved; or told already by the claim under which it is
-		}
-		if leases[o.lease] == nil {
-			x, err := t.lease(o.lease)
-			if err != nil {
-				return nil, err
-			}
-			leases[o.lease], overlaps[o.lease] = x, map[string]calendar.Set{}
-		}
-		overlaps[o.lease][o.key] = overlaps[o.lease][o.key].Union(o.set)
-	}
-	var ending []*lease
-	for _, id := range sortedKeys(leases) {
-		x := leases[id]
-		if t.ledger.over(x) {
-			ending = append(ending, x)
-			continue
-		}
-		for key, set := range overlaps[id] {
-			c, err := t.conflict(x, key, set)
-			if err != nil {
-				return nil, err
-			}
-			conflicts = append(conflicts, c)
-		}
-	}
-	if len(conflicts) > 0 {
-		ledger.SortConflicts(conflicts)
-		return nil, &ledger.ConflictError{Conflicts: conflicts}
-	}
-	return ending, nil
-}
-
-func (s *session) conflict(x *lease, key string, overlap calendar.Set) (ledger.Conflict, error) {
-	c := ledger.Conflict{
-		Lease: x.name, Run: x.run, Class: x.class, Table: key, Overlap: overlap, Holder: x.holder, Since: x.since, Reason: x.reason,
-	}
-	stored, err := s.storedRun(x.run)
-	if err != nil || stored == nil {
-		return c, err
-	}
-	c.Command, c.Done, c.Total = stored.Command, stored.Done, stored.Total
-	return c, nil
-}
-
-// demandSettled refuses to write over unsettled partitions without settling them, and to read them.
-func (way obstacles) demandSettled(req ledger.LeaseRequest, ending []*lease) error {
-	left, key := calendar.Set{}, ""
-	for _, o := range way {
-		doubtful := o.unsettled || (o.flight && slices.ContainsFunc(ending, func(x *lease) bool { return x.id == o.lease }))
-		if !doubtful || (o.write && req.Settles) {
-			continue
-		}
-		if key == "" || key == o.key {
-			left, key = left.Union(o.set), o.key
-		}
-	}
-	if key == "" {
-		return nil
-	}
-	return fmt.Errorf("%d partitions of %s: %w", left.Count(), key, ledger.ErrUnsettled)
+	out, err = t.grant(req)
+	return out, nil, err
 }
 
 // endLease ends a lease: what it has in flight becomes unsettled, the rest is free.

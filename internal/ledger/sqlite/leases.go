@@ -44,15 +44,14 @@ func (s *session) holdsOver(table int64, set calendar.Set, l *Ledger) (out []hol
 	return out, err
 }
 
-// heldConflicts names the holds over the claims of a request.
-func (t *tx) heldConflicts(req ledger.LeaseRequest) ([]ledger.Conflict, error) {
+// heldConflicts names the holds over what a request would write.
+func (v look) heldConflicts(wants []want) ([]ledger.Conflict, error) {
 	var out []ledger.Conflict
-	for _, c := range req.Writes {
-		tab, err := t.known(c.Table)
-		if err != nil {
-			return nil, err
+	for _, w := range wants {
+		if !w.write {
+			continue
 		}
-		held, err := t.holdsOver(tab.id, c.Set, t.ledger)
+		held, err := v.holdsOver(w.table, w.set, v.ledger)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +62,7 @@ func (t *tx) heldConflicts(req ledger.LeaseRequest) ([]ledger.Conflict, error) {
 				i = len(out)
 				at[h.ID] = i
 				out = append(out, ledger.Conflict{
-					Lease: h.ID, Class: h.Class, Table: c.Table, Holder: h.Holder, Since: h.Since, Hold: true, Reason: h.Reason,
+					Lease: h.ID, Class: h.Class, Table: w.key, Holder: h.Holder, Since: h.Since, Hold: true, Reason: h.Reason,
 				})
 			}
 			out[i].Overlap = out[i].Overlap.Union(h.part)
@@ -111,6 +110,13 @@ func (l *Ledger) Leases(ctx context.Context, f ledger.LeaseFilter) (out []ledger
 		if !f.Holds {
 			if out, err = l.liveLeases(s, f); err != nil {
 				return err
+			}
+			if f.Waiting {
+				waiting, err := look{session: s, ledger: l}.waiters(f)
+				if err != nil {
+					return err
+				}
+				out = append(out, waiting...)
 			}
 		}
 		if f.Run != "" {

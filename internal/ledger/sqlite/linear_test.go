@@ -13,3 +13,9 @@ func TestLinearizable(t *testing.T) {
 	h := newHarness(t)
 	ledgertest.Linearizable(t, rand.Uint64(), h.World(), []ledger.Ledger{h.Open(t), h.Open(t), h.Open(t)})
 }
+
+func TestFair(t *testing.T) {
+	h := newHarness(t)
+	h.careless = true
+	ledgertest.Fair(t, rand.Uint64(), h.World(), []ledger.Ledger{h.Open(t), h.Open(t)})
+}

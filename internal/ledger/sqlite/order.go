@@ -76,7 +76,12 @@ func (t *tx) holdable(claims []ledger.Claim, but ledger.RunID) ([]*lease, error)
 			kept = append(kept, o)
 		}
 	}
-	return t.standAside(kept, nil)
+	ending, conflicts, err := t.standAside(kept)
+	if err == nil && len(conflicts) > 0 {
+		ledger.SortConflicts(conflicts)
+		err = &ledger.ConflictError{Conflicts: conflicts}
+	}
+	return ending, err
 }
 
 // hold puts a hold on.
@@ -148,6 +153,12 @@ func (t *tx) unhold(o ledger.Order) (history.Seq, error) {
 }
 
 func (t *tx) breakLease(o ledger.Order) (history.Seq, error) {
+	if w, err := t.waiter(o.Lease); err != nil || w != nil {
+		if err != nil {
+			return 0, err
+		}
+		return t.ordered(o, w.req.Writes, func() error { return t.leave(o.Lease) })
+	}
 	x, err := t.leaseNamed(o.Lease)
 	if err != nil {
 		return 0, err
@@ -232,7 +243,10 @@ func (t *tx) stopHold(o ledger.Order) (history.Seq, error) {
 		return 0, err
 	}
 	return t.ordered(o, claims, func() error {
-		if err := t.hold(o, claims, append(ending, overdue...)); err != nil || stored.Ended {
+		if err := t.hold(o, claims, append(ending, overdue...)); err != nil {
+			return err
+		}
+		if err := t.leaveOf(o.Run); err != nil || stored.Ended {
 			return err
 		}
 		return t.ask(o, true)

@@ -15,6 +15,9 @@ func (l *Ledger) Release(ctx context.Context, id ledger.LeaseID, claims []ledger
 func (t *tx) release(id ledger.LeaseID, claims []ledger.Claim) error {
 	var x lease
 	found, err := t.first(func(r row) error { x.read(r); return nil }, selectLease+`WHERE name = ?`, string(id))
+	if err == nil && !found && claims == nil {
+		return t.leave(id)
+	}
 	if err != nil || !found || x.ended {
 		return err
 	}

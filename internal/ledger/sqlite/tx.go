@@ -12,8 +12,7 @@ import (
 // A tx is the transaction of a group of jobs, as one job after the other sees it. What it has read of the clock and of tables it keeps for
 // as long as nobody else has written to the file.
 type tx struct {
-	*session
-	ledger *Ledger
+	look
 
 	version int64 // of the file, when what is kept here was read
 	clockState
@@ -67,7 +66,10 @@ func (t *tx) begin() error {
 }
 
 // forget drops what was kept: the file may have something else.
-func (t *tx) forget() { t.tables, t.measures, t.open, t.rights = nil, nil, nil, rights{} }
+func (t *tx) forget() {
+	t.tables, t.measures, t.open, t.rights = nil, nil, nil, rights{}
+	*t.quiet = false
+}
 
 // flush stores what the group has changed of the clock, the tables and their pages.
 func (t *tx) flush() error {

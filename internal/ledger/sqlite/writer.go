@@ -107,7 +107,7 @@ func (w *writer) loop() {
 	defer close(w.ended)
 	err := w.conn.Raw(func(c any) error {
 		s := &session{conn: c.(driver.Conn), stmts: map[string]*statement{}} //nolint:forcetypeassert // the driver's connection is one
-		w.tx = tx{session: s, ledger: w.ledger}
+		w.tx = tx{look: look{s, w.ledger, new(bool)}}
 		// From here on waiting for the lock is the writer's own business.
 		if _, err := s.exec("PRAGMA busy_timeout = 0"); err != nil {
 			return err
