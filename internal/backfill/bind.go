@@ -61,7 +61,7 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 		}
 		bound.Checks = append(bound.Checks, worker.Check{Check: check, Query: parsed})
 	}
-	if t.IsSource() {
+	if t.IsSource() || (t.SQL == nil && t.Command == nil) {
 		return bound, nil
 	}
 	c.inheritDue(t)
@@ -69,12 +69,21 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 	if bound.Version, err = c.codeVersion(ctx, t); err != nil {
 		return nil, err
 	}
-	if t.SQL != nil {
+	switch {
+	case t.SQL != nil:
 		bound.Executor, err = query.New(t, wh)
-	} else {
-		bound.Executor, err = command.New(t, wh, command.Options{Shim: c.Shim})
+	case t.Command != nil:
+		bound.Executor, err = command.New(t, wh, c.commandOptions(t))
 	}
 	return bound, err
+}
+
+func (c *Coordinator) commandOptions(t *catalog.Table) command.Options {
+	o := command.Options{Shim: c.Shim}
+	if c.wrap.writes(t.Name) {
+		o.Streams, o.Ended = c.wrap.Streams, c.wrap.Ended
+	}
+	return o
 }
 
 // inheritDue makes a table due no earlier than what it reads: a partition that is expected before its inputs are would be computed

@@ -36,6 +36,10 @@ func (c *Coordinator) expectedSets(ctx context.Context, s *Sight, before *histor
 			due[name] = calendar.Of(0)
 			continue
 		}
+		if isUnseen(t) {
+			due[name] = before.Table(t.Key).Known.Union(s.asked[name])
+			continue
+		}
 		u := use{t.Calendar, t.Table.Warehouse, t.Axis}
 		set, ok := listed[u]
 		if !ok {

@@ -23,6 +23,9 @@ const (
 
 // codeVersion is the version of a table's code as it is on disk now, with the git commit beside it.
 func (c *Coordinator) codeVersion(ctx context.Context, t *catalog.Table) (ledger.VersionRecord, error) {
+	if c.wrap.writes(t.Name) {
+		return c.wrapVersion(ctx, t)
+	}
 	files, err := c.codeFiles(t)
 	if err != nil {
 		return ledger.VersionRecord{}, err
@@ -35,6 +38,9 @@ func (c *Coordinator) codeVersion(ctx context.Context, t *catalog.Table) (ledger
 // versionNow is the version of a table's code as it is on disk now.
 func (c *Coordinator) versionNow(_ context.Context, table string) (string, error) {
 	t := c.Tables[table].Table
+	if c.wrap.writes(table) {
+		return c.wrap.versionOf(t)
+	}
 	files, err := c.codeFiles(t)
 	if err != nil {
 		return "", err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -56,6 +57,9 @@ type Coordinator struct {
 
 	warehouses map[string]warehouse.Warehouse
 	git        *gitState
+	wrap       *Wrap  // a person's command that writes tables instead of what the project says
+	logs       string // folder of the attempts' logs
+	unseen     bool   // there is no project
 }
 
 // Options say which project to open and how.
@@ -66,11 +70,17 @@ type Options struct {
 	State    string // overrides the project's state
 	Fallback string // the state of projects that do not say, "" for one in the project folder
 	ReadOnly bool   // nothing will be written: no lease, no publish
+	Wrap     *Wrap  // a person's command: see Wrap
+	// Unseen, for OpenUnseen, are tables that are to be known though no state has heard of them, by the axis that they would have.
+	Unseen map[string]calendar.Axis
 }
 
 // Open parses the project, opens its ledger and binds its tables. Warehouses are opened when they are first needed.
 func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, error) {
-	c := &Coordinator{Environment: env, Dir: opts.Dir, warehouses: map[string]warehouse.Warehouse{}}
+	c := &Coordinator{
+		Environment: env, Dir: opts.Dir, warehouses: map[string]warehouse.Warehouse{}, wrap: opts.Wrap,
+		logs: filepath.Join(opts.Dir, ".headway", "logs"),
+	}
 	if err := c.load(opts); err != nil {
 		return nil, err
 	}

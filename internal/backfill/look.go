@@ -33,6 +33,8 @@ type Sight struct {
 	Busy    *warehouse.LockedError
 	At      time.Time // the wall clock that dueness was judged by
 	Periods map[string][]calendar.Interval
+
+	asked map[string]calendar.Set // see LookOptions.Asked
 }
 
 // A SourceSight is what was found of one source.
@@ -52,6 +54,8 @@ type LookOptions struct {
 	// Glance: where another process has a warehouse open, be content with what was seen last, instead of waiting for it. A run may take hours,
 	// and people ask how it stands.
 	Glance bool
+	// Asked are partitions of unseen tables that somebody will write: no calendar names those, so what was ever asked for is expected.
+	Asked map[string]calendar.Set
 }
 
 // Look reads the sources that the tables rest on (unless told not to), the calendars, and the ledger, and gives the world as it is
@@ -65,7 +69,7 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods()}
+	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods(), asked: o.Asked}
 	if o.Glance {
 		err = c.free(ctx)
 		locked, ok := errors.AsType[*warehouse.LockedError](err)

@@ -82,12 +82,12 @@ func (c *Coordinator) NameOf(key string) string {
 	if name, ok := c.Keys[key]; ok {
 		return name
 	}
-	return key
+	return strings.TrimPrefix(key, UnseenWarehouse+":")
 }
 
 // LogPath is where the output of an attempt is kept.
 func (c *Coordinator) LogPath(id ledger.AttemptID) string {
-	return filepath.Join(c.Dir, ".headway", "logs", string(id)+".log")
+	return filepath.Join(c.logs, string(id)+".log")
 }
 
 // FindRun finds a run by an id, a unique prefix of one, "last", or the name of a table that it wrote.

@@ -37,6 +37,8 @@ type RunOptions struct {
 	FailFast    bool
 	Command     string // as typed
 	Reason      string
+	Request     []byte         // JSON of what was asked for; kept with the run
+	Reads       []ledger.Claim // what is read for the whole run, beside what the plan knows
 	// OnStart is told the run's id before anything is done; OnEvent each event, in order, from one goroutine.
 	OnStart func(id ledger.RunID, total int)
 	OnEvent func(seq int, e run.Event, r *run.Run)
@@ -114,7 +116,7 @@ func (r *runner) begin(ctx context.Context, claims []ledger.Claim) error {
 	}
 	r.record = ledger.RunRecord{
 		ID: ledger.RunID(r.NewID("r")), State: ledger.RunState(run.Planned), Class: r.opts.Class, Command: r.opts.Command, Holder: r.Holder,
-		Reason: r.opts.Reason, Plan: planned, Sets: claims, Total: r.plan.Partitions(), StartedAt: r.Now(),
+		Reason: r.opts.Reason, Request: r.opts.Request, Plan: planned, Sets: claims, Total: r.plan.Partitions(), StartedAt: r.Now(),
 	}
 	if err := r.buryDead(ctx); err != nil {
 		return err
@@ -166,7 +168,7 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	r.trust = executor.NewTrust(r.Boot, r.Boot()+trusted) // from before the ledger's deadline is set
 	var err error
 	r.lease, err = r.Ledger.Acquire(ctx, ledger.LeaseRequest{
-		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, TTL: leaseTTL,
+		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, Reads: r.opts.Reads, TTL: leaseTTL,
 		Settles: true, Reason: r.opts.Reason,
 	})
 	if err != nil {
@@ -262,7 +264,7 @@ func firstPositive(ns ...int) int {
 
 func (r *runner) worker() *worker.Worker {
 	w := &worker.Worker{
-		Ledger: r.Ledger, View: r.sight.View, Tables: r.Tables, Periods: r.sight.Periods, Dir: r.Dir, Lookup: r.Lookup, Run: r.record.ID,
+		Ledger: r.Ledger, View: r.sight.View, Tables: r.Tables, Periods: r.sight.Periods, Dir: r.workDir(), Lookup: r.Lookup, Run: r.record.ID,
 		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,

@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -223,18 +224,34 @@ func (c *Coordinator) RenderCommand(ctx context.Context, sight *Sight, table str
 
 // GuaranteeOf is the weakest guarantee of what a run writes: fenced, staged or guarded.
 func (c *Coordinator) GuaranteeOf(r *ledger.RunRecord) string {
-	weakest := "fenced"
+	var asked execRequest
+	if json.Unmarshal(r.Request, &asked) == nil && asked.Guarantee != "" {
+		return asked.Guarantee
+	}
+	weakest := fenced
 	for _, s := range r.Sets {
-		t := c.Tables[c.NameOf(s.Table)]
-		switch {
-		case t == nil || t.Command == nil:
-		case t.Write == catalog.Direct:
-			return "guarded"
-		default:
-			weakest = "staged"
+		if t := c.Tables[c.NameOf(s.Table)]; t != nil && weakest != guarded && guaranteeOf(t.Table) != fenced {
+			weakest = guaranteeOf(t.Table)
 		}
 	}
 	return weakest
+}
+
+// The guarantees, as people and JSON see them.
+const (
+	fenced  = "fenced"
+	staged  = "staged"
+	guarded = "guarded"
+)
+
+func guaranteeOf(t *catalog.Table) string {
+	switch {
+	case t.Command == nil:
+		return fenced
+	case t.Write == catalog.Direct:
+		return guarded
+	}
+	return staged
 }
 
 func hasColumn(columns []warehouse.Column, name string) bool {

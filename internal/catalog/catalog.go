@@ -195,6 +195,7 @@ const (
 // Batch is how a step is cut into chunks. Zero fields mean the defaults.
 type Batch struct {
 	Size     int // partitions a chunk
+	Span     int // cells that a chunk spans at most, expected or not; 0: any
 	Parallel int // chunks of this table at once
 }
 

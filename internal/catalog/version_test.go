@@ -65,7 +65,7 @@ func TestCodeVersion(t *testing.T) {
 		"checks":       func(x *Table) { x.Checks = []*Check{{ID: "t.a.unique"}} },
 		"column order": func(x *Table) { slices.Reverse(x.Columns) },
 		"type case":    func(x *Table) { x.Columns[0].Type = "DATE" },
-		"speed":        func(x *Table) { x.Batch, x.Retries, x.Timeout = Batch{3, 4}, 2, 1 },
+		"speed":        func(x *Table) { x.Batch, x.Retries, x.Timeout = Batch{Size: 3, Parallel: 4}, 2, 1 },
 		"place":        func(x *Table) { x.Warehouse, x.Relation, x.Pos = "w", "a.t", Pos{"f", 1, 1} },
 	} {
 		if change(versioned, f) != query {

@@ -31,6 +31,8 @@ type Process struct {
 	Version string
 	// Config are the machine's and the user's configuration files, the first that says something wins. They need not exist.
 	Config []string
+	// StateDir is the folder of the user's own state; "" where he has none.
+	StateDir string
 	// Terminal reports whether a stream is one that a person looks at.
 	Terminal func(w io.Writer) bool
 	// Signal is the signal that ended ctx, or 0.
@@ -51,6 +53,7 @@ type commands struct {
 	Lineage  lineageCmd  `cmd:"" group:"project" help:"The graph of tables."`
 	Code     codeCmd     `cmd:"" group:"project" help:"Code versions of a table."`
 
+	Exec    execCmd    `cmd:"" group:"work" help:"Put Headway around a command of your own."`
 	Plan    planCmd    `cmd:"" group:"work" help:"Show what would be computed, and why."`
 	Run     runCmd     `cmd:"" group:"work" help:"Compute what is missing or stale."`
 	Wait    waitCmd    `cmd:"" group:"work" help:"Wait until partitions are fresh."`
@@ -95,7 +98,9 @@ type invocation struct {
 	*Process
 	flags *commands
 	args  []string
-	ctx   context.Context //nolint:containedctx // kong hands one value to the command's Run; the context lives as long as that call
+	// prefix begins each line that is said on stderr, where others write there too.
+	prefix string
+	ctx    context.Context //nolint:containedctx // kong hands one value to the command's Run; the context lives as long as that call
 }
 
 // Main runs one command line and gives its exit code.
@@ -129,7 +134,10 @@ func Main(ctx context.Context, p *Process, args []string) int {
 	}
 	if err != nil {
 		flags.Output = outputOf(args)
-		return inv.fail(usage(err, args))
+		if err = usage(err, args); args[0] == "exec" {
+			err = &exitError{Code: ownCode(exitUsage), Err: err}
+		}
+		return inv.fail(err)
 	}
 	if err := k.Run(inv); err != nil {
 		return inv.fail(err)
@@ -140,6 +148,9 @@ func Main(ctx context.Context, p *Process, args []string) int {
 // outputOf is the form of answer that a command line asks for: errors in the line itself are told in that form too.
 func outputOf(args []string) string {
 	for i, arg := range args {
+		if arg == "--" {
+			break // what follows is for a command of a person's own
+		}
 		name, value, given := strings.Cut(arg, "=")
 		if !given && i+1 < len(args) {
 			value = args[i+1]
@@ -172,6 +183,11 @@ func commandOf(args []string) string {
 
 // open opens the project of this invocation. The caller closes it.
 func (inv *invocation) open(readOnly bool) (*backfill.Coordinator, error) {
+	return inv.openWith(readOnly, nil)
+}
+
+// openWith opens the project for a command of a person's own.
+func (inv *invocation) openWith(readOnly bool, wrap *backfill.Wrap) (*backfill.Coordinator, error) {
 	dir, file, err := inv.projectFile()
 	if err != nil {
 		return nil, err
@@ -180,8 +196,14 @@ func (inv *invocation) open(readOnly bool) (*backfill.Coordinator, error) {
 	if err != nil {
 		return nil, err
 	}
+	state := inv.flags.State
+	if state == userWord {
+		if state, err = inv.userState(); err != nil {
+			return nil, err
+		}
+	}
 	return backfill.Open(inv.ctx, inv.Environment, backfill.Options{
-		Dir: dir, File: file, Env: inv.flags.Env, State: inv.flags.State, Fallback: fallback, ReadOnly: readOnly,
+		Dir: dir, File: file, Env: inv.flags.Env, State: state, Fallback: fallback, ReadOnly: readOnly, Wrap: wrap,
 	})
 }
 
@@ -220,13 +242,13 @@ func (inv *invocation) projectFile() (dir, file string, err error) {
 // say writes a line for people to stderr, unless --quiet.
 func (inv *invocation) say(format string, args ...any) {
 	if !inv.flags.Quiet {
-		fmt.Fprintln(inv.Stderr, inv.plain(inv.Stderr, fmt.Sprintf(format, args...)))
+		fmt.Fprintln(inv.Stderr, inv.prefix+inv.plain(inv.Stderr, fmt.Sprintf(format, args...)))
 	}
 }
 
 // warn writes a line to stderr that --quiet does not silence.
 func (inv *invocation) warn(format string, args ...any) {
-	fmt.Fprintln(inv.Stderr, "warning: "+inv.plain(inv.Stderr, fmt.Sprintf(format, args...)))
+	fmt.Fprintln(inv.Stderr, inv.prefix+"warning: "+inv.plain(inv.Stderr, fmt.Sprintf(format, args...)))
 }
 
 // json reports whether the answer is wanted as JSON.

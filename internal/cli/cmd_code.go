@@ -21,7 +21,7 @@ type codeListCmd struct {
 
 // Run lists the code versions of a table.
 func (cmd codeListCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
+	c, err := inv.openAny(true, cmd.Table)
 	if err != nil {
 		return err
 	}

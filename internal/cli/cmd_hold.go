@@ -83,6 +83,10 @@ func (cmd *unholdCmd) Run(inv *invocation) error {
 		inv.print("nothing of %s %s was held; see `headway ps`", cmd.Table, c.Format(cmd.Table, set))
 		return nil
 	}
+	if c.Unseen() {
+		inv.print("released: %s %s", cmd.Table, c.Format(cmd.Table, was))
+		return nil
+	}
 	inv.print("released: %s %s; `headway run %s` does what is left", cmd.Table, c.Format(cmd.Table, was), cmd.Table)
 	return nil
 }
@@ -165,7 +169,7 @@ func (cmd *leaseBreakCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	c, err := inv.open(false)
+	c, err := inv.openAny(false)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ type attemptLog struct {
 
 // Run prints what the attempts of a run wrote.
 func (cmd *logsCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
+	c, err := inv.openAny(true)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type auditCmd struct {
 
 // Run prints or verifies the audit log.
 func (cmd auditCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
+	c, err := inv.openAny(true)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ type holder struct {
 
 // Run lists runs.
 func (cmd psCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
+	c, err := inv.openAny(true)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ type showCmd struct {
 
 // Run shows what a run did.
 func (cmd showCmd) Run(inv *invocation) error {
-	c, err := inv.open(true)
+	c, err := inv.openAny(true)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (cmd *stopCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	c, err := inv.open(false)
+	c, err := inv.openAny(false)
 	if err != nil {
 		return err
 	}

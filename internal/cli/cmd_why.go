@@ -20,7 +20,7 @@ type whyCmd struct {
 
 // Run explains a partition down to the root cause.
 func (cmd whyCmd) Run(inv *invocation) error {
-	c, err := inv.open(false)
+	c, err := inv.openAny(false)
 	if err != nil {
 		return err
 	}
@@ -43,6 +43,9 @@ func (cmd whyCmd) Run(inv *invocation) error {
 		return nil
 	}); err != nil {
 		return err
+	}
+	if c.Unseen() && len(chain.Fix.Argv) > 1 && chain.Fix.Argv[1] == "run" { // nothing but the command itself knows how
+		chain.Fix.Argv = append(append([]string{"headway", "exec", "--table"}, chain.Fix.Argv[2:]...), "--", "COMMAND")
 	}
 	origin, err := inv.origin(c, sight, cmd.Table, p)
 	if err != nil {

@@ -180,7 +180,7 @@ func openID(axis calendar.Axis, p calendar.Partition) string {
 
 // openTable opens the project to change what is known of one of its tables.
 func (inv *invocation) openTable(name string) (*backfill.Coordinator, *worker.Table, error) {
-	c, err := inv.open(false)
+	c, err := inv.openAny(false, name)
 	if err != nil {
 		return nil, nil, err
 	}

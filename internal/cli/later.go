@@ -13,7 +13,6 @@ import (
 
 // laterCommands are the commands of the contract that this version does not have. They are no part of the help, and say so when called.
 type laterCommands struct {
-	Exec   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Wrap a command of your own."`
 	Pause  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Pause a run."`
 	Resume laterCmd `cmd:"" hidden:"" passthrough:"" help:"Resume a run."`
 	Retry  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Do again what a run left."`
@@ -32,7 +31,6 @@ type laterCmd struct {
 
 // instead says what does the work of a command until it is there.
 var instead = map[string]string{
-	"exec":   "give the table a `command` in the project file and use `headway run`",
 	"pause":  "interrupt the run's process: the next `headway run` does exactly what is left",
 	"resume": "use `headway run`: it does exactly what is left",
 	"retry":  "use `headway run`, or `headway run --reprocess failed,quarantined`",

@@ -13,6 +13,7 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/headway-data/headway/internal/cli"
+	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/league"
 )
 
@@ -27,6 +28,7 @@ func (s shell) run(args ...string) (string, int) {
 	s.t.Helper()
 	var out, errs bytes.Buffer
 	p := cli.NewProcess(s.dir, "test", func() int { return 0 })
+	p.Shim = shim.Self()
 	p.Stdout, p.Stderr, p.Stdin = &out, &errs, bytes.NewReader(nil)
 	code := cli.Main(context.Background(), p, args)
 	s.t.Logf("headway %v: exit %d\n%s%s", args, code, out.String(), errs.String())

@@ -22,10 +22,12 @@ const lineEvery = 10 * time.Second
 // A progress tells how far a run is: a bar on a terminal, a line every ten seconds elsewhere, events as JSON lines on stdout with -o jsonl.
 // start, event and stop are called from one goroutine; the lines come from another, which ends with stop.
 type progress struct {
-	inv  *invocation
-	c    *backfill.Coordinator
-	bars *mpb.Progress
-	bar  *mpb.Bar
+	inv *invocation
+	c   *backfill.Coordinator
+	// heading is what else is said of the run when it begins.
+	heading string
+	bars    *mpb.Progress
+	bar     *mpb.Bar
 
 	quit, done chan struct{} // nil where no lines are told
 
@@ -45,9 +47,14 @@ func (p *progress) start(id ledger.RunID, total int) {
 	if total == 0 {
 		return
 	}
-	p.inv.say("run %s: %s, state %s", id, count(total, "partition"), p.c.Ledger.URL())
+	if p.heading != "" {
+		p.inv.say("run %s: %s, %s, state %s", id, p.heading, count(total, "partition"), p.c.Ledger.URL())
+	} else {
+		p.inv.say("run %s: %s, state %s", id, count(total, "partition"), p.c.Ledger.URL())
+	}
 	switch {
 	case p.inv.flags.Quiet:
+	case p.heading != "" && p.inv.Terminal(p.inv.Stderr): // the terminal is the command's
 	case p.inv.Terminal(p.inv.Stderr):
 		p.bars = mpb.New(mpb.WithOutput(p.inv.Stderr), mpb.WithWidth(50))
 		p.bar = p.bars.AddBar(int64(total),

@@ -122,7 +122,7 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		{"plan", 0, "plan", nil},
 		{"error", 2, "plan --from 2030-01-01", nil},
 		{"error", 2, "nonsense", nil},
-		{"error", 2, "exec --table x", nil},
+		{"error", 102, "exec --table x", nil},
 		{"status", 0, "status", nil},
 		{"why", 0, "why weekly_average 2024-03-12", nil},
 		{"run", 0, "run", nil},
@@ -178,6 +178,26 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 			t.Errorf("headway %s: exit %d, want %d", step.args, code, step.code)
 		}
 		set.valid(step.noun, []byte(out)) // an answer of two objects is no JSON
+	}
+	// exec leaves stdout to its command, and answers in a file.
+	for _, step := range []struct {
+		noun string
+		code int
+	}{{"conflict", 104}, {"run", 103}} {
+		if step.noun == "run" {
+			s.run("unhold", "daily_revenue")
+		} else {
+			s.run("hold", "daily_revenue", "--from", "2024-03-10", "--reason", "x")
+		}
+		report := filepath.Join(s.dir, "report.json")
+		if _, code := s.run("exec", "--table", "daily_revenue", "--report", report, "--", "true"); code != step.code {
+			t.Errorf("exec: exit %d, want %d", code, step.code)
+		}
+		text, err := os.ReadFile(report) //nolint:gosec // the test's own file
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.valid(step.noun, text)
 	}
 	lines, _ := s.run("run", "weekly_average", "-o", "jsonl")
 	for i, line := range strings.Split(strings.TrimSpace(lines), "\n") {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if shim.Asked(os.Args) {
 		os.Exit(shim.Main(os.Args))
 	}
-	testscript.Main(m, map[string]func(){"headway": headway, "duckhold": duckhold})
+	testscript.Main(m, map[string]func(){"headway": headway, "duckhold": duckhold, "ducksql": ducksql})
 }
 
 func headway() {
@@ -49,6 +49,30 @@ func duckhold() {
 		panic(err)
 	}
 	select {}
+}
+
+// ducksql runs a statement on a database file and prints the first column of its answer, as a person's script would: ducksql FILE SQL.
+func ducksql() {
+	db, err := sql.Open("duckdb", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()                  //nolint:errcheck // it was committed
+	rows, err := db.Query(os.Args[2]) //nolint:sqlclosecheck // the process ends
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:gocritic // nothing is open that matters
+	}
+	for rows.Next() {
+		var value any
+		if err := rows.Scan(&value); err != nil {
+			panic(err)
+		}
+		fmt.Println(value)
+	}
+	if err := rows.Err(); err != nil {
+		panic(err)
+	}
 }
 
 // TestScripts runs testdata/script/*.txtar: the command line's behaviour, readable.

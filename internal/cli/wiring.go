@@ -18,6 +18,7 @@ import (
 	"github.com/headway-data/headway/internal/ledger/sqlite"
 	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/warehouse/duckdb"
+	"github.com/headway-data/headway/internal/warehouse/unseen"
 )
 
 // NewProcess is the process as main knows it: this is where the clock, randomness, variables and drivers come in. Its Shim is for the program to
@@ -42,6 +43,7 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Dir:      dir,
 		Version:  version,
 		Config:   configFiles(),
+		StateDir: userStateDir(),
 		Terminal: terminalOf,
 		Signal:   signal,
 	}
@@ -80,7 +82,11 @@ func warehouseOpener(wait time.Duration) func(context.Context, *catalog.Warehous
 }
 
 func openWarehouse(ctx context.Context, w *catalog.Warehouse, dir string, opts duckdb.Options) (warehouse.Warehouse, error) {
-	if w.Type != "duckdb" {
+	switch w.Type {
+	case backfill.UnseenWarehouse:
+		return unseen.Warehouse{}, nil
+	case "duckdb":
+	default:
 		return nil, &backfill.InputError{What: fmt.Sprintf("%s: warehouses of type %s cannot be opened by this version", w.Pos, w.Type), Next: "use duckdb"}
 	}
 	path, err := catalog.Resolve(w.Path, lookup)

@@ -156,6 +156,9 @@ type Ledger interface {
 	// Mark changes what the ledger holds of partitions because a person says so; it is audited with its reason.
 	Mark(ctx context.Context, m Mark) (history.Seq, error)
 
+	// Axes gives the axis of every table that was ever used, by its key.
+	Axes(ctx context.Context) (map[string]calendar.Axis, error)
+
 	// Versions lists the code versions of a table that have published, of all producers, oldest first.
 	Versions(ctx context.Context, table string) ([]VersionRecord, error)
 

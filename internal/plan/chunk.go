@@ -91,15 +91,30 @@ func (n *node) chunks(out []Chunk, set calendar.Set) []Chunk {
 	if size < 1 {
 		size = defaultBatch
 	}
-	if n.table.Command == nil || n.takesDates() {
-		for _, s := range set.Chunks(size) {
-			out = append(out, Chunk{n.table.Name, s})
-		}
-		return out
+	whole := []calendar.Set{set}
+	if n.table.Command != nil && !n.takesDates() {
+		whole = n.contiguous(set)
 	}
-	for _, run := range n.contiguous(set) {
-		for _, s := range run.Chunks(size) {
-			out = append(out, Chunk{n.table.Name, s})
+	for _, run := range whole {
+		for _, part := range stretches(run, n.table.Batch.Span) {
+			for _, s := range part.Chunks(size) {
+				out = append(out, Chunk{n.table.Name, s})
+			}
+		}
+	}
+	return out
+}
+
+// stretches cuts a set into parts that span at most so many cells, from its first member on; 0: it stays whole.
+func stretches(set calendar.Set, most int) []calendar.Set {
+	if most < 1 || set.Empty() {
+		return []calendar.Set{set}
+	}
+	var out []calendar.Set
+	bounds := set.Bounds()
+	for start := bounds.Start; start < bounds.End; start += calendar.Partition(most) {
+		if part := set.Within(calendar.Interval{Start: start, End: start + calendar.Partition(most)}); !part.Empty() {
+			out = append(out, part)
 		}
 	}
 	return out

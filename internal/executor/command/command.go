@@ -39,6 +39,18 @@ type Options struct {
 	MaxOutput int64         // bytes of output of a task that are logged; 0: 64 MiB
 	TempDir   string        // where HEADWAY_REPORT is put; "": the system's
 	Drain     time.Duration // how long what a command left behind may still write, once it has ended by itself; 0: 2 s
+	Streams   *Streams      // nil: commands read nothing, and what they write goes to the log alone
+	// Ended, if given, is told how each run of the command came out: nil, an *ExitError, a *StartError, or why it was stopped. It may be
+	// called from many goroutines.
+	Ended func(t executor.Task, part calendar.Set, err error)
+}
+
+// Streams are this process's own, which commands share.
+type Streams struct {
+	In, Out, Err *os.File
+	// Inherit gives commands the files themselves, as a terminal needs; what they write is not logged. Without it what they write is passed
+	// on and logged.
+	Inherit bool
 }
 
 // The defaults.
@@ -149,6 +161,9 @@ func (j *job) run(ctx context.Context) (*executor.Report, error) {
 	err := j.warehouse.Lend(ctx, func(ctx context.Context) error {
 		for i, part := range parts {
 			failures[i] = j.command(ctx, part)
+			if j.options.Ended != nil {
+				j.options.Ended(j.task, part, failures[i])
+			}
 			if _, failed := errors.AsType[*ExitError](failures[i]); failures[i] != nil && !failed {
 				return failures[i] // it was stopped, or no other range would fare better
 			}
@@ -180,6 +195,8 @@ func (j *job) command(ctx context.Context, part calendar.Set) error {
 		grace: j.options.Grace,
 		drain: j.options.Drain,
 		out:   j.out,
+
+		streams: j.options.Streams,
 	}
 	return p.run(ctx)
 }

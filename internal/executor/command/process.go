@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -31,6 +32,7 @@ type process struct {
 	grace       time.Duration   // from TERM to KILL
 	drain       time.Duration   // how long what it left behind may write its last words once the program has ended
 	out         *output
+	streams     *Streams // of this process, where the command shares them
 }
 
 // run runs the program to its end. It gives an *ExitError when the program failed, a *StartError when it could not be started, an error
@@ -39,20 +41,27 @@ func (p *process) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return p.stopped(ctx, nil)
 	}
+	if p.streams != nil && p.streams.Inherit {
+		w, err := p.start(ctx, p.streams.Out, p.streams.Err)
+		if err != nil {
+			return err
+		}
+		return p.verdict(ctx, w, w.wait(ctx), nil)
+	}
 	streams, err := openStreams()
 	if err != nil {
 		return fmt.Errorf("make pipes for the command of %s: %w", p.table, err)
 	}
 	defer streams.close()
-	w, err := p.start(ctx, streams)
+	w, err := p.start(ctx, streams.out.w, streams.err.w)
 	if err != nil {
 		return err
 	}
 	streams.closeWriters()
 	var last tail
 	var pumps sync.WaitGroup
-	pumps.Go(func() { p.out.pump(streams.out.r, nil) })
-	pumps.Go(func() { p.out.pump(streams.err.r, &last) })
+	pumps.Go(func() { p.out.pump(p.through(streams.out.r, false), nil); _ = streams.out.r.Close() })
+	pumps.Go(func() { p.out.pump(p.through(streams.err.r, true), &last); _ = streams.err.r.Close() })
 	silent := make(chan struct{}) // closed when nobody can write to the streams any more
 	go func() {
 		pumps.Wait()
@@ -66,6 +75,18 @@ func (p *process) run(ctx context.Context) error {
 		<-silent
 	}
 	return p.verdict(ctx, w, over, last.lines)
+}
+
+// through passes on what is read to this process's own stream, byte by byte as it comes. If that cannot be written to any more, the command
+// finds its own output closed, as it would without Headway.
+func (p *process) through(from *os.File, stderr bool) io.Reader {
+	switch {
+	case p.streams == nil:
+		return from
+	case stderr:
+		return io.TeeReader(from, p.streams.Err)
+	}
+	return io.TeeReader(from, p.streams.Out)
 }
 
 // verdict says how it went; nil when the program did what it was to do.

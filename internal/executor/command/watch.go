@@ -35,7 +35,7 @@ type watch struct {
 }
 
 // start starts the program under a shim.
-func (p *process) start(ctx context.Context, streams *streams) (*watch, error) {
+func (p *process) start(ctx context.Context, stdout, stderr *os.File) (*watch, error) {
 	program := exec.CommandContext(context.WithoutCancel(ctx), p.args[0]) //nolint:gosec // to run what the project says is the point
 	if program.Err != nil {
 		return nil, p.startError(program.Err) // it is not in PATH
@@ -50,7 +50,10 @@ func (p *process) start(ctx context.Context, streams *streams) (*watch, error) {
 	// The end of ctx is answered by wait, with more patience and more thoroughly than exec would.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.shim[0]) //nolint:gosec // this program again, or what the wiring says
 	cmd.Args = slices.Concat([]string{"headway"}, p.shim[1:], settings.Arguments())
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, streams.out.w, streams.err.w
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, stdout, stderr
+	if p.streams != nil && p.streams.In != nil {
+		cmd.Stdin = p.streams.In
+	}
 	cmd.ExtraFiles = []*os.File{orders.r, reports.w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal of a terminal reaches it
 	if err := cmd.Start(); err != nil {

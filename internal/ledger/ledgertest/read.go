@@ -48,6 +48,16 @@ var readCases = []testCase{
 			}
 		}
 	}},
+	{"AxesOfWhatWasUsed", func(f *fixture) {
+		all, err := f.l.Axes(f.ctx)
+		f.ok(err)
+		same(f, "tables", len(all), 0)
+		f.acquire(f.request(0, 9))
+		f.reopen()
+		all, err = f.l.Axes(f.ctx)
+		f.ok(err)
+		same(f, "axes", all, map[string]calendar.Axis{table: day})
+	}},
 	{"ReadingChangesNothing", func(f *fixture) {
 		req := f.request(0, 9)
 		f.attempt(f.acquire(req), 0, 2)

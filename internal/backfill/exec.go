@@ -1,0 +1,140 @@
+package backfill
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/ledger"
+	"github.com/headway-data/headway/internal/plan"
+)
+
+// An execRequest is what an exec was asked for, as it is kept with its run: two that are equal are the same work.
+type execRequest struct {
+	Tables  []string    `json:"tables"`
+	Range   [][2]string `json:"range"` // per table: half-open, by ids
+	Args    []string    `json:"args"`
+	Version string      `json:"version"`
+	// Guarantee is what the run promises, also once the project says otherwise: staged or guarded.
+	Guarantee string       `json:"guarantee"`
+	Of        ledger.RunID `json:"of,omitempty"` // the run whose rest it does
+
+}
+
+// Exec runs the wrapped command over the sets of its tables: all of them, or, to resume, what the last exec of the same tables, range, command
+// and files left. The report is nil where that left nothing.
+func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]calendar.Set, resume bool, opts RunOptions) (*Report, error) {
+	req := execRequest{Args: c.wrap.Args, Guarantee: guaranteeOf(c.Tables[c.wrap.Tables[0]].Table), Range: [][2]string{}}
+	for _, name := range slices.Sorted(slices.Values(c.wrap.Tables)) {
+		t := c.Tables[name]
+		req.Tables, req.Version = append(req.Tables, t.Key), t.Version.Version
+		bounds := sets[name].Bounds()
+		req.Range = append(req.Range, [2]string{boundID(t.Axis, bounds.Start), boundID(t.Axis, bounds.End)})
+	}
+	if resume {
+		of, left, err := c.leftOf(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		if of != "" {
+			req.Of = of
+			some := false
+			for name := range sets {
+				sets[name] = sets[name].Intersect(left[name])
+				some = some || !sets[name].Empty()
+			}
+			if !some {
+				return nil, nil //nolint:nilnil // nothing is left
+			}
+		}
+	}
+	var err error
+	if opts.Request, err = json.Marshal(req); err != nil {
+		return nil, fmt.Errorf("write down what was asked for: %w", err)
+	}
+	if err := c.refuseHeld(ctx, sets); err != nil {
+		return nil, err
+	}
+	p, err := c.Plan(ctx, sight, plan.Request{
+		Tables: c.wrap.Tables, Sets: sets, Reprocess: plan.All, Explicit: true, Class: string(opts.Class), Env: c.Project.Environment,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.Run(ctx, sight, p, opts)
+}
+
+// refuseHeld is the conflict with the holds on what a person's command would write: it is run over the whole range that it was given, or not.
+func (c *Coordinator) refuseHeld(ctx context.Context, sets map[string]calendar.Set) error {
+	var conflicts []ledger.Conflict
+	for _, name := range sortedNames(sets) {
+		held, err := c.Holds(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, h := range held {
+			if over := h.of(c.Tables[name].Key).Intersect(sets[name]); !over.Empty() {
+				conflicts = append(conflicts, ledger.Conflict{
+					Lease: h.ID, Class: h.Class, Table: c.Tables[name].Key, Overlap: over, Holder: h.Holder, Since: h.Since, Hold: true, Reason: h.Reason,
+				})
+			}
+		}
+	}
+	if len(conflicts) == 0 {
+		return nil
+	}
+	ledger.SortConflicts(conflicts)
+	return &ledger.ConflictError{Conflicts: conflicts}
+}
+
+// leftOf finds the last run of the same work, and what it has left: a set, whatever order it worked in.
+func (c *Coordinator) leftOf(ctx context.Context, req execRequest) (ledger.RunID, map[string]calendar.Set, error) {
+	const looked = 1000
+	runs, err := c.Ledger.Runs(ctx, ledger.RunFilter{Table: req.Tables[0], Limit: looked})
+	if err != nil {
+		return "", nil, fmt.Errorf("look for the exec to resume: %w", err)
+	}
+	for i := range runs {
+		var was execRequest
+		if json.Unmarshal(runs[i].Request, &was) != nil || !was.same(req) {
+			continue
+		}
+		left, err := c.unpublished(ctx, &runs[i])
+		return runs[i].ID, left, err
+	}
+	return "", nil, nil
+}
+
+// same reports whether two requests are for the same work, whatever run's rest it is.
+func (r execRequest) same(other execRequest) bool {
+	other.Of = r.Of
+	a, errA := json.Marshal(r)
+	b, errB := json.Marshal(other)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+// unpublished are the partitions that a run was to write and has not, by table.
+func (c *Coordinator) unpublished(ctx context.Context, r *ledger.RunRecord) (map[string]calendar.Set, error) {
+	left := map[string]calendar.Set{}
+	for _, claim := range r.Sets {
+		if name, ok := c.Keys[claim.Table]; ok {
+			left[name] = claim.Set
+		}
+	}
+	attempts, err := c.Ledger.Attempts(ctx, ledger.AttemptFilter{Run: r.ID, Limit: maxAttempts})
+	if err != nil {
+		return nil, fmt.Errorf("read the attempts of run %s: %w", r.ID, err)
+	}
+	for _, a := range attempts {
+		if name, ok := c.Keys[a.Table]; ok {
+			left[name] = left[name].Minus(a.Published)
+		}
+	}
+	return left, nil
+}
+
+// maxAttempts bounds how many attempts of a run are looked at.
+const maxAttempts = 1_000_000
