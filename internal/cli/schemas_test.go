@@ -193,7 +193,7 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		if _, code := s.run("exec", "--table", "daily_revenue", "--report", report, "--", "true"); code != step.code {
 			t.Errorf("exec: exit %d, want %d", code, step.code)
 		}
-		text, err := os.ReadFile(report) //nolint:gosec // the test's own file
+		text, err := os.ReadFile(report)
 		if err != nil {
 			t.Fatal(err)
 		}
