@@ -1,11 +1,13 @@
 package backfill
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -127,7 +129,7 @@ func (w *Wrap) producer() string {
 	}
 	name := filepath.Base(w.Args[0])
 	for _, arg := range w.Args[1:] {
-		if path, ok := w.file(arg); ok {
+		if path, ok := w.file(arg); ok && isText(path) {
 			return name + " " + filepath.Base(path)
 		}
 	}
@@ -145,6 +147,23 @@ func (w *Wrap) file(arg string) (string, bool) {
 	}
 	info, err := os.Stat(path)
 	return path, err == nil && info.Mode().IsRegular()
+}
+
+// isText reports whether a file is a text, as git judges it: no zero byte near its beginning. Arguments that are databases or other data are no
+// code.
+func isText(path string) bool {
+	const looked = 8000
+	f, err := os.Open(path) //nolint:gosec // a file that the command is given
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	head := make([]byte, looked)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	return !bytes.Contains(head[:n], []byte{0})
 }
 
 // versionOf is the version: a hash of the arguments, the range taken out of them, and of every file among them and of Files.
@@ -232,7 +251,7 @@ func (w *Wrap) codeFiles() ([]codeFile, error) {
 		if i == 0 && !strings.ContainsRune(arg, '/') {
 			continue // it is found in PATH
 		}
-		if path, ok := w.file(arg); ok {
+		if path, ok := w.file(arg); ok && (i == 0 || isText(path)) {
 			if i > 0 {
 				scripts++
 			}
