@@ -30,8 +30,10 @@ type Sight struct {
 	Coming   map[string]calendar.Set // by table name: named by the calendar, and not due yet
 	Dropped  map[string]calendar.Set // by table name: of Expected, what the calendar has lost though it is materialized
 	// Busy says that another process has a warehouse open: sources and calendars are as they were seen last.
-	Busy    *warehouse.LockedError
-	At      time.Time // the wall clock that dueness was judged by
+	Busy *warehouse.LockedError
+	At   time.Time // the wall clock that dueness was judged by
+	// Began is the ledger's clock before the look waited for anything: what a run that comes of it counts as asked for.
+	Began   history.Seq
 	Periods map[string][]calendar.Interval
 
 	asked map[string]calendar.Set // see LookOptions.Asked
@@ -51,6 +53,8 @@ type LookOptions struct {
 	Tables    []string // that somebody asks about; none: all
 	NoObserve bool     // leave the sources alone
 	LeaveCode bool     // what is stale by its code alone counts as up to date (class scheduled)
+	// TodaysCode: content is judged by today's files even where a newer version has replaced them (RunOptions.AllowDowngrade).
+	TodaysCode bool
 	// Glance: where another process has a warehouse open, be content with what was seen last, instead of waiting for it. A run may take hours,
 	// and people ask how it stands.
 	Glance bool
@@ -69,7 +73,7 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Periods: c.periods(), asked: o.Asked}
+	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Began: before.Seq, Periods: c.periods(), asked: o.Asked}
 	if o.Glance {
 		err = c.free(ctx)
 		locked, ok := errors.AsType[*warehouse.LockedError](err)
@@ -83,7 +87,7 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 		for name, t := range c.Tables {
 			s.Expected[name] = before.Table(t.Key).Known
 		}
-		s.View = worker.NewView(c.world(s, before, o.LeaveCode), c.Ledger, c.Keys)
+		s.View = worker.NewView(c.world(s, before, o), c.Ledger, c.Keys)
 		return s, nil
 	}
 	if !o.NoObserve {
@@ -104,7 +108,7 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.View = worker.NewView(c.world(s, snapshot, o.LeaveCode), c.Ledger, c.Keys)
+	s.View = worker.NewView(c.world(s, snapshot, o), c.Ledger, c.Keys)
 	return s, nil
 }
 
@@ -340,13 +344,13 @@ func declaredTypes(t *catalog.Table) []warehouse.Column {
 }
 
 // world puts everything a judgement rests on together.
-func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool) *plan.World {
+func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, o LookOptions) *plan.World {
 	in := plan.Inputs{
 		Graph:         c.Graph,
 		Expected:      s.Expected,
 		Coming:        s.Coming,
 		Dropped:       s.Dropped,
-		LeaveCode:     leaveCode,
+		LeaveCode:     o.LeaveCode,
 		Misfits:       s.misfits(),
 		Periods:       s.Periods,
 		PeriodChanges: snapshot.Periods,
@@ -360,7 +364,10 @@ func (c *Coordinator) world(s *Sight, snapshot *history.Snapshot, leaveCode bool
 		h := snapshot.Table(t.Key)
 		in.Tables[name] = h
 		in.CheckVersions[name] = t.CheckVersion
-		in.Versions[name] = h.Standing(t.Version.Version) // a plan registers nothing: what has never published is newer than all that has
+		in.Versions[name] = t.Version.Version
+		if !o.TodaysCode {
+			in.Versions[name] = h.Standing(t.Version.Version) // a plan registers nothing: what has never published is newer than all that has
+		}
 	}
 	return plan.NewWorld(in)
 }

@@ -39,6 +39,9 @@ type RunOptions struct {
 	Reason      string
 	Request     []byte         // JSON of what was asked for; kept with the run
 	Reads       []ledger.Claim // what is read for the whole run, beside what the plan knows
+	// AllowDowngrade: older code may replace what newer code or a fix wrote, for Reason, which must be given. Look with TodaysCode, or what newer
+	// code wrote counts as fresh.
+	AllowDowngrade bool
 	// OnStart is told the run's id before anything is done; OnEvent each event, in order, from one goroutine.
 	OnStart func(id ledger.RunID, total int)
 	OnEvent func(seq int, e run.Event, r *run.Run)
@@ -67,6 +70,9 @@ type runner struct {
 // it from being carried out at all.
 func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts RunOptions) (*Report, error) {
 	r := &runner{Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics(), noted: map[string]calendar.Set{}, checked: map[string]int{}}
+	if opts.AllowDowngrade && opts.Reason == "" {
+		return nil, &InputError{What: "older code replaces newer content only for a reason", Next: "say it with --reason \"…\""}
+	}
 	if err := r.refuseOlderCode(ctx); err != nil {
 		return nil, err
 	}
@@ -88,24 +94,6 @@ func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts 
 		err = nil // a person stopped it while it still reserved: that is no failure
 	}
 	return r.end(context.WithoutCancel(ctx), err)
-}
-
-// refuseOlderCode keeps files that were replaced by newer ones from writing: what they wrote would be stale at once, or would replace
-// what the newer ones wrote (I6, rule 22).
-func (r *runner) refuseOlderCode(ctx context.Context) error {
-	return r.sight.View.With(ctx, func(w *plan.World) error {
-		for _, s := range r.plan.Steps {
-			today, h := r.Tables[s.Table].Version.Version, w.Tables[s.Table]
-			if h == nil || today == "" || h.Standing(today) == today {
-				continue
-			}
-			return &RefusedError{
-				What: fmt.Sprintf("%s: today's files are version %.12s, which version %.12s has replaced", s.Table, today, h.Standing(today)),
-				Next: fmt.Sprintf("get the newer files, or make these the table's head: headway code promote %s --reason …", s.Table),
-			}
-		}
-		return nil
-	})
 }
 
 // begin stores the run.
@@ -268,7 +256,7 @@ func (r *runner) worker() *worker.Worker {
 		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
-		Prepare: r.prepare, Trust: r.trust,
+		Prepare: r.prepare, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {

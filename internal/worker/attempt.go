@@ -36,8 +36,11 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 		Version: t.Version.Version,
 		Code:    t.Version,
 		ReadSeq: j.seq,
+		Asked:   w.Asked,
 		Guarded: t.Write == catalog.Direct && t.Command != nil,
 		At:      w.Now(),
+
+		Downgrade: w.Downgrade,
 	})
 	if err != nil {
 		return outcome{}, fmt.Errorf("start an attempt on %s: %w", t.Name, err)

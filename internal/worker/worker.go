@@ -30,7 +30,10 @@ type Worker struct {
 	Lookup  func(name string) (string, bool)
 	Run     ledger.RunID
 	Lease   *ledger.Lease
-	Trust   *executor.Trust // of the lease: commands do not outlive it
+	// Asked is the ledger's clock when the run was asked for; Downgrade is why its code may replace newer code's content, "": it may not.
+	Asked     history.Seq
+	Downgrade string
+	Trust     *executor.Trust // of the lease: commands do not outlive it
 	// Named partitions are computed though they are fresh; Again are tried though they would end in quarantine as before. By table name.
 	Named map[string]calendar.Set
 	Again bool
@@ -83,14 +86,14 @@ const splitBudget = 24
 func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *int) run.Result {
 	j, err := w.judge(ctx, t, set)
 	if err != nil {
-		return failure(ctx, set, err)
+		return failure(ctx, t, set, err)
 	}
 	result := passive(j)
 	if j.set.Empty() {
 		return result
 	}
 	if why, err := w.Prepare(ctx, t.Name); err != nil {
-		return add(result, failure(ctx, j.set, err))
+		return add(result, failure(ctx, t, j.set, err))
 	} else if why != "" {
 		return add(result, run.Result{Blocked: j.set, Reason: why})
 	}
@@ -123,7 +126,7 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 		result = add(result, w.try(ctx, t, halves[0], budget))
 		return add(result, w.try(ctx, t, halves[1], budget))
 	}
-	return add(result, failure(ctx, j.set, fmt.Errorf("%s %s: %w", t.Name, t.Axis.FormatSet(j.set, 2), err)))
+	return add(result, failure(ctx, t, j.set, fmt.Errorf("%s %s: %w", t.Name, t.Axis.FormatSet(j.set, 2), err)))
 }
 
 // passive accounts for what of a judged set is not attempted.
@@ -172,10 +175,11 @@ func permanent(err error) bool {
 		foreign *warehouse.ForeignLedgerError
 		bad     *warehouse.QueryError
 		kept    *uncertainError
+		older   *ledger.OlderCodeError
 	)
 	return errors.As(err, &bad) || errors.As(err, &kept) || errors.Is(err, executor.ErrPermanent) || errors.Is(err, ErrCodeChanged) ||
 		errors.Is(err, ledger.ErrLost) || errors.Is(err, ledger.ErrUnsettled) || errors.Is(err, context.Canceled) ||
-		errors.As(err, &outside) || errors.As(err, &schema) || errors.As(err, &fenced) || errors.As(err, &foreign) || query.IsTemplateError(err)
+		errors.As(err, &outside) || errors.As(err, &schema) || errors.As(err, &fenced) || errors.As(err, &foreign) || errors.As(err, &older) || query.IsTemplateError(err)
 }
 
 // splittable errors may be about single partitions.
@@ -270,10 +274,16 @@ func (w *Worker) task(t *Table, a *ledger.Attempt, j judged, number int, log io.
 }
 
 // failure accounts for a set that was not published because of an error.
-func failure(ctx context.Context, set calendar.Set, err error) run.Result {
+func failure(ctx context.Context, t *Table, set calendar.Set, err error) run.Result {
 	result := run.Result{Reason: firstLine(err.Error())}
-	var fenced *warehouse.FencedError
+	var (
+		fenced *warehouse.FencedError
+		older  *ledger.OlderCodeError
+	)
 	switch {
+	case errors.As(err, &older):
+		what, next := OlderCode(t.Name, t.Axis, older)
+		result.Blocked, result.Cause, result.Reason = set, run.CauseRefused, what+": "+next
 	case errors.Is(err, ledger.ErrLost) || errors.As(err, &fenced):
 		result.Failed, result.Cause = set, run.CauseConflict
 	case ctx.Err() != nil:
