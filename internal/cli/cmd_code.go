@@ -10,8 +10,8 @@ import (
 )
 
 type codeCmd struct {
-	List    codeListCmd    `cmd:"" help:"Code versions of a table, oldest first."`
-	Promote codePromoteCmd `cmd:"" help:"Make code that has published before the table's newest again."`
+	List    codeListCmd    `cmd:"" help:"Code versions that have published in a table, oldest first."`
+	Promote codePromoteCmd `cmd:"" help:"Make code that has published before the head of its producer again."`
 	Accept  codeAcceptCmd  `cmd:"" help:"Take over what older code computed, as of today's code."`
 }
 
@@ -45,10 +45,15 @@ func (cmd codeListCmd) Run(inv *invocation) error {
 			At       time.Time `json:"at"`
 			Head     bool      `json:"head"`
 			Today    bool      `json:"today"`
+			Fix      bool      `json:"fix"`
+			Run      string    `json:"run"`
+			User     string    `json:"user"`
 		}
 		list := []version{}
 		for _, v := range versions {
-			list = append(list, version{v.Version, v.Producer, v.Commit, v.Dirty, v.Summary, v.At, v.Head, v.Version == t.Version.Version})
+			list = append(list, version{
+				v.Version, v.Producer, v.Commit, v.Dirty, v.Summary, v.At, v.Head, v.Version == t.Version.Version, v.Fix, string(v.Run), v.User,
+			})
 		}
 		return inv.answer(struct {
 			Schema   string    `json:"schema"`
@@ -57,12 +62,15 @@ func (cmd codeListCmd) Run(inv *invocation) error {
 			Versions []version `json:"versions"`
 		}{"headway.code/v1", t.Name, t.Version.Version, list})
 	}
-	rows := [][]string{{"VERSION", "SINCE", "COMMIT", "WHAT"}}
+	rows := [][]string{{"VERSION", "PRODUCER", "SINCE", "BY", "COMMIT", "WHAT"}}
 	seen := false
 	for _, v := range versions {
 		note := v.Summary
 		if v.Head {
 			note += " (head)"
+		}
+		if v.Fix {
+			note += " (fix)"
 		}
 		if v.Version == t.Version.Version {
 			note += " (today's files)"
@@ -72,10 +80,12 @@ func (cmd codeListCmd) Run(inv *invocation) error {
 		if v.Dirty {
 			commit += "+changes"
 		}
-		rows = append(rows, []string{short(v.Version), v.At.UTC().Format(time.DateTime), commit, strings.TrimSpace(note)})
+		rows = append(rows, []string{
+			short(v.Version), firstOf(v.Producer, "-"), v.At.UTC().Format(time.DateTime), firstOf(v.User, "-"), commit, strings.TrimSpace(note),
+		})
 	}
 	if !seen && t.Version.Version != "" {
-		rows = append(rows, []string{short(t.Version.Version), "-", firstOf(t.Version.Commit, "-"), "today's files: not published yet"})
+		rows = append(rows, []string{short(t.Version.Version), t.Version.Producer, "-", "-", firstOf(t.Version.Commit, "-"), "today's files: not published yet"})
 	}
 	inv.table(rows)
 	return nil
@@ -98,7 +108,7 @@ func (cmd codePromoteCmd) Run(inv *invocation) error {
 	if err != nil {
 		return fmt.Errorf("read the code versions of %s: %w", cmd.Table, err)
 	}
-	version, err := pickVersion(versions, firstOf(cmd.Version, t.Version.Version), cmd.Table)
+	picked, err := pickVersion(versions, firstOf(cmd.Version, t.Version.Version), cmd.Table)
 	if err != nil {
 		return err
 	}
@@ -106,6 +116,7 @@ func (cmd codePromoteCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	version, producer := picked.Version, picked.Producer
 	if err := c.Promote(inv.ctx, cmd.Table, version, reason); err != nil {
 		return err
 	}
@@ -114,29 +125,32 @@ func (cmd codePromoteCmd) Run(inv *invocation) error {
 			Schema string `json:"schema"`
 			Table  string `json:"table"`
 			Head   string `json:"head"`
-		}{"headway.promote/v1", cmd.Table, version})
+			Of     string `json:"producer"`
+		}{"headway.promote/v1", cmd.Table, version, producer})
 	}
-	inv.print("%s: version %s is the newest now; see `headway plan %s` for what that makes stale", cmd.Table, short(version), cmd.Table)
+	inv.print("%s: version %s is the head of %s now; see `headway plan %s` for what that makes stale", cmd.Table, short(version), producer, cmd.Table)
 	return nil
 }
 
 // pickVersion finds the version that a person means: whole, or a beginning that only one has.
-func pickVersion(versions []ledger.VersionRecord, wanted, table string) (string, error) {
-	var found []string
+func pickVersion(versions []ledger.VersionRecord, wanted, table string) (ledger.VersionRecord, error) {
+	var found []ledger.VersionRecord
 	for _, v := range versions {
 		if strings.HasPrefix(v.Version, wanted) {
-			found = append(found, v.Version)
+			found = append(found, v)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return "", &backfill.InputError{
+		return ledger.VersionRecord{}, &backfill.InputError{
 			What: fmt.Sprintf("no version of %s that has published begins with %s", table, short(wanted)), Next: "see `headway code list " + table + "`",
 		}
 	case 1:
 		return found[0], nil
 	}
-	return "", &backfill.InputError{What: fmt.Sprintf("%q is the beginning of %d versions of %s", wanted, len(found), table), Next: "write more of it"}
+	return ledger.VersionRecord{}, &backfill.InputError{
+		What: fmt.Sprintf("%q is the beginning of %d versions of %s", wanted, len(found), table), Next: "write more of it",
+	}
 }
 
 type codeAcceptCmd struct {

@@ -87,7 +87,7 @@ func (cmd *planCmd) Run(inv *invocation) error {
 		return err
 	}
 	defer inv.close(c)
-	sight, p, err := inv.makePlan(c, &cmd.requestFlags)
+	sight, p, err := inv.makePlan(c, &cmd.requestFlags, false)
 	if err != nil {
 		return err
 	}
@@ -144,13 +144,13 @@ func withFlags(text []byte, f *requestFlags) ([]byte, error) {
 	return json.MarshalIndent(all, "", "  ")
 }
 
-// makePlan looks at the world and resolves the flags.
-func (inv *invocation) makePlan(c *backfill.Coordinator, f *requestFlags) (*backfill.Sight, *plan.Plan, error) {
+// makePlan looks at the world and resolves the flags. todaysCode: what newer code wrote is stale by today's files.
+func (inv *invocation) makePlan(c *backfill.Coordinator, f *requestFlags, todaysCode bool) (*backfill.Sight, *plan.Plan, error) {
 	if _, err := c.Names(f.Table); err != nil {
 		return nil, nil, err
 	}
 	leave := f.Class == "scheduled" && !strings.Contains(f.Reprocess, "code") && !strings.Contains(f.Reprocess, "stale") && !strings.Contains(f.Reprocess, "all")
-	sight, err := inv.lookWith(c, backfill.LookOptions{Tables: f.Table, NoObserve: f.NoObserve, LeaveCode: leave})
+	sight, err := inv.lookWith(c, backfill.LookOptions{Tables: f.Table, NoObserve: f.NoObserve, LeaveCode: leave, TodaysCode: todaysCode})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,12 +24,21 @@ type runCmd struct {
 	DryRun      bool   `help:"Show the plan and do nothing."`
 	Yes         bool   `short:"y" help:"Do not ask, however many partitions it is."`
 	Reason      string `help:"Why; kept with the run." placeholder:"TEXT"`
+
+	AllowDowngrade bool `help:"Let today's files replace what newer code, or a fix, wrote; wants --reason, which the audit log keeps."`
 }
 
 // Run computes what is missing or stale.
 func (cmd *runCmd) Run(inv *invocation) error {
 	if err := cmd.refuse(); err != nil {
 		return err
+	}
+	if cmd.AllowDowngrade {
+		reason, err := inv.reason(cmd.Reason, "let older code write")
+		if err != nil {
+			return err
+		}
+		cmd.Reason = reason
 	}
 	c, err := inv.open(false)
 	if err != nil {
@@ -42,7 +51,7 @@ func (cmd *runCmd) Run(inv *invocation) error {
 			return err
 		}
 	}
-	sight, p, err := inv.makePlan(c, &cmd.requestFlags)
+	sight, p, err := inv.makePlan(c, &cmd.requestFlags, cmd.AllowDowngrade)
 	if err != nil {
 		return err
 	}
@@ -62,6 +71,7 @@ func (cmd *runCmd) Run(inv *invocation) error {
 	report, err := c.Run(inv.ctx, sight, p, backfill.RunOptions{
 		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, Reverse: cmd.Reverse, FailFast: cmd.FailFast,
 		Command: "headway " + strings.Join(inv.args, " "), Reason: cmd.Reason, OnStart: progress.start, OnEvent: progress.event,
+		AllowDowngrade: cmd.AllowDowngrade,
 	})
 	progress.stop()
 	if report == nil {

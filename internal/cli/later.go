@@ -53,13 +53,12 @@ func (laterCmd) Run(inv *invocation, k *kong.Context) error {
 
 // laterFlags are the flags of the contract for run that this version does not have. What they ask for by default is what it does.
 type laterFlags struct {
-	OnConflict     string        `hidden:"" json:"-"`
-	WaitTimeout    time.Duration `hidden:"" json:"-"`
-	Expect         []string      `hidden:"" json:"-"`
-	Detach         bool          `hidden:"" json:"-"`
-	AllowDowngrade bool          `hidden:"" json:"-"`
-	Override       bool          `hidden:"" json:"-"`
-	Twice          bool          `hidden:"" json:"-"`
+	OnConflict  string        `hidden:"" json:"-"`
+	WaitTimeout time.Duration `hidden:"" json:"-"`
+	Expect      []string      `hidden:"" json:"-"`
+	Detach      bool          `hidden:"" json:"-"`
+	Override    bool          `hidden:"" json:"-"`
+	Twice       bool          `hidden:"" json:"-"`
 }
 
 // refuse names a flag that was given and is not there: a run that leaves out what it was asked for must not look as if it had done it.
@@ -75,8 +74,6 @@ func (f laterFlags) refuse() error {
 		flag, next = "--expect", "write a check with a `min` in the project file, or look at `headway check`"
 	case f.Detach:
 		flag, next = "--detach", "start it in the background with your shell"
-	case f.AllowDowngrade:
-		flag, next = "--allow-downgrade", "make the older code the table's head: `headway code promote TABLE --reason …`"
 	case f.Override:
 		flag = "--override"
 	case f.Twice:
