@@ -169,7 +169,7 @@ func isText(path string) bool {
 // versionOf is the version: a hash of the arguments, the range taken out of them, and of every file among them and of Files.
 func (w *Wrap) versionOf(t *catalog.Table) (string, error) {
 	if w.Version != "" {
-		return w.Version, nil
+		return fmt.Sprintf("%s (%s)", w.Version, w.producer()), nil // another program may call its own so as well
 	}
 	hashes, err := w.hashes()
 	if err != nil {
@@ -182,6 +182,9 @@ func (w *Wrap) versionOf(t *catalog.Table) (string, error) {
 		}
 	}
 	add("exec", strconv.Itoa(int(t.Write)), t.Axis.Grain.String(), t.Axis.Zone)
+	if w.Producer != "" {
+		add("producer", w.Producer) // of a version that is known by another producer the ledger would think that it is that one's
+	}
 	for _, arg := range w.Args {
 		add(w.rangeless(arg))
 	}

@@ -41,7 +41,10 @@ type execCmd struct {
 	Grain       string        `enum:",hour,day,month,none" default:"" help:"Grain of a table that no project declares; default: as the range is written." placeholder:"G"`
 	Report      string        `help:"Write what became of it, or who is in the way, as JSON to a file." placeholder:"FILE"`
 	Reason      string        `help:"Why; kept with the run." placeholder:"TEXT"`
-	Cmd         []string      `arg:"" help:"The command, after --. {from} {to} {start} {end} {dates} {token} in its arguments are filled in." passthrough:""`
+
+	AllowDowngrade bool `help:"Let this code replace what newer code, or a fix, wrote; wants --reason, which the audit log keeps."`
+
+	Cmd []string `arg:"" help:"The command, after --. {from} {to} {start} {end} {dates} {token} in its arguments are filled in." passthrough:""`
 }
 
 // policyFlags say what to do where somebody else has the partitions.
@@ -86,6 +89,13 @@ func (cmd *execCmd) run(inv *invocation) error {
 	if len(args) == 0 {
 		return &backfill.InputError{What: "there is no command", Next: "write it after --: headway exec --table T --from A --to B -- python3 job.py {from} {to}"}
 	}
+	if cmd.AllowDowngrade {
+		reason, err := inv.reason(cmd.Reason, "let older code write")
+		if err != nil {
+			return err
+		}
+		cmd.Reason = reason
+	}
 	outcomes := &outcomes{codes: map[string]int{}}
 	wrap, err := cmd.wrap(inv, args, outcomes)
 	if err != nil {
@@ -126,6 +136,7 @@ func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *ba
 	report, err := c.Exec(inv.ctx, sight, sets, cmd.Resume, backfill.RunOptions{
 		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, FailFast: cmd.FailFast, Reverse: cmd.Reverse, Reason: cmd.Reason,
 		Command: "headway " + backfill.ShellLine(inv.args), Reads: reads, OnStart: progress.start, OnEvent: progress.event,
+		AllowDowngrade: cmd.AllowDowngrade,
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), requested, inv.args); conflict != nil {

@@ -31,9 +31,12 @@ func OlderCode(table string, axis calendar.Axis, e *ledger.OlderCodeError) (what
 		return fmt.Sprintf("%s: %s, has published since this run was asked for. This run's code is version %.12s: nobody can tell whether it is newer", table, stands, e.Version),
 			"if it is, start the run again; if not, get the newer code"
 	}
-	return fmt.Sprintf("%s: this run's code is version %.12s, which another has replaced: %s", table, e.Version, stands),
-		fmt.Sprintf("get the newer code, or make this the head again (headway code promote %s --to %.12s --reason …); to write with it now: --allow-downgrade --reason …",
-			table, e.Version)
+	next = fmt.Sprintf("get the newer code, or make this the head again (headway code promote %s --to %.12s --reason …); to write with it now: --allow-downgrade --reason …",
+		table, e.Version)
+	if e.Producer != table {
+		next += "; if the two do different work: --producer NAME"
+	}
+	return fmt.Sprintf("%s: this run's code is version %.12s, which another has replaced: %s", table, e.Version, stands), next
 }
 
 // by is who published a version first; "" where that is not known.
