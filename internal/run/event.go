@@ -140,8 +140,9 @@ func (r *Run) drop(as func(calendar.Set) Result) {
 		if n.state != ChunkWaiting && n.state != ChunkReady {
 			continue
 		}
-		result := as(n.Set)
-		r.close(n, &result)
+		result := n.All(as)
+		results, _ := result.ofChunk(&n.Chunk) // made for it: it adds up
+		r.close(n, &result, results)
 	}
 }
 
@@ -150,7 +151,7 @@ func (r *Run) note(e Event) error {
 	if r.state.Ended() {
 		return r.illegal(e, "it has ended")
 	}
-	if e.Result == nil || e.Table == "" {
+	if e.Result == nil || e.Table == "" || len(e.Result.With) > 0 {
 		return r.illegal(e, "a note names a table and says what became of its partitions")
 	}
 	all := calendar.UnionAll(e.Result.parts()...)
@@ -197,26 +198,31 @@ func (r *Run) finishChunk(e Event) error {
 	if e.Result == nil {
 		return r.illegal(e, "it must say what became of chunk %d of %s", n.ID, n.Table)
 	}
-	if err := e.Result.check(n.Set); err != nil {
+	results, err := e.Result.ofChunk(&n.Chunk)
+	if err != nil {
 		return fmt.Errorf("chunk %d of %s: %w", n.ID, n.Table, err)
 	}
 	result := *e.Result
 	r.queue.end(n)
-	r.close(n, &result)
-	if r.limits.FailFast && r.state != Stopping && !(result.Failed.Empty() && result.Quarantined.Empty()) {
-		r.halt(Stop{Cause: CauseFailed, Reason: fmt.Sprintf("stopped at the first failure, in %s", n.Table)})
+	r.close(n, &result, results)
+	for i, p := range n.Parts() {
+		if r.limits.FailFast && r.state != Stopping && !(results[i].Failed.Empty() && results[i].Quarantined.Empty()) {
+			r.halt(Stop{Cause: CauseFailed, Reason: fmt.Sprintf("stopped at the first failure, in %s", p.Table)})
+		}
 	}
 	r.settle()
 	return nil
 }
 
-// close ends a chunk and makes ready what waited for it alone.
-func (r *Run) close(n *node, result *Result) {
+// close ends a chunk, of which results tells by table, and makes ready what waited for it alone.
+func (r *Run) close(n *node, result *Result, results []*Result) {
 	n.state = ChunkEnded
 	n.result = result
 	r.left--
-	r.ended += n.Set.Count()
-	r.count(n.Table, result)
+	r.ended += n.Count()
+	for i, p := range n.Parts() {
+		r.count(p.Table, results[i])
+	}
 	for _, j := range n.before {
 		next := &r.chunks[j]
 		next.needs--

@@ -25,6 +25,9 @@ func genChunks(t *rapid.T) []Chunk {
 			ID: 100 + i, Table: fmt.Sprint("t", table), Warehouse: fmt.Sprint("w", table%2),
 			Set: calendar.Range(start, start+calendar.Partition(rapid.IntRange(1, 5).Draw(t, "size"))),
 		}
+		if rapid.IntRange(0, 5).Draw(t, "together") == 0 { // with the other table of its warehouse
+			chunks[i].With = []Part{{fmt.Sprint("t", (table+2)%4), calendar.Range(start+1, start+calendar.Partition(rapid.IntRange(2, 5).Draw(t, "size")))}}
+		}
 		for j := range chunks {
 			if rank[j] < rank[i] && rapid.IntRange(0, 3).Draw(t, "after") == 0 {
 				chunks[i].After = append(chunks[i].After, 100+j)
@@ -52,6 +55,15 @@ func genLimits(t *rapid.T) Limits {
 		l.Warehouse[fmt.Sprint("w", i%2)] = rapid.IntRange(0, 3).Draw(t, "warehouse limit")
 	}
 	return l
+}
+
+// genChunkResult gives each table of a chunk a result.
+func genChunkResult(t *rapid.T, c Chunk) *Result {
+	r := genResult(t, c.Set)
+	for _, p := range c.With {
+		r.With = append(r.With, *genResult(t, p.Set))
+	}
+	return r
 }
 
 // genResult parts a set at random among the fields of a result.
@@ -95,20 +107,47 @@ func (m *naive) may(c Chunk) error {
 			return fmt.Errorf("chunk %d has not ended", id)
 		}
 	}
-	table, house := 0, 0
+	table, house := map[string]int{}, 0
 	for _, o := range m.chunks {
-		if m.running[o.ID] && o.Table == c.Table {
-			table++
+		if m.running[o.ID] {
+			table[m.maker(o.Table)]++
 		}
 		if m.running[o.ID] && o.Warehouse == c.Warehouse {
 			house++
 		}
 	}
 	over := func(n, limit int) bool { return limit > 0 && n >= limit }
-	if over(table, m.limits.Table[c.Table]) || over(house, m.limits.Warehouse[c.Warehouse]) || len(m.running) >= m.limits.Overall {
+	if over(house, m.limits.Warehouse[c.Warehouse]) || len(m.running) >= m.limits.Overall {
 		return fmt.Errorf("a limit is reached")
 	}
+	for name, limit := range m.limits.Table {
+		if m.maker(name) == m.maker(c.Table) && over(table[m.maker(name)], limit) && m.made(name) {
+			return fmt.Errorf("a limit is reached")
+		}
+	}
 	return nil
+}
+
+// maker is what makes a table: tables of a warehouse that are in any chunk together have one.
+func (m *naive) maker(table string) string {
+	for _, c := range m.chunks {
+		if len(c.With) > 0 && (c.Table == table || c.With[0].Table == table) {
+			return "maker of " + c.Warehouse
+		}
+	}
+	return table
+}
+
+// made reports whether any chunk is for a table.
+func (m *naive) made(table string) bool {
+	for _, c := range m.chunks {
+		for _, p := range c.Parts() {
+			if p.Table == table {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // step draws something that happens next, and says whether the run must accept it.
@@ -128,7 +167,7 @@ func (m *naive) step(t *rapid.T) (e Event, legal bool) {
 				pick = c
 			}
 		}
-		return Event{Kind: Finished, Chunk: pick.ID, Result: genResult(t, pick.Set)}, m.running[pick.ID]
+		return Event{Kind: Finished, Chunk: pick.ID, Result: genChunkResult(t, pick)}, m.running[pick.ID]
 	case "pause":
 		return Event{Kind: RunPaused}, m.state == Running
 	case "resume":
@@ -155,7 +194,8 @@ func (m *naive) apply(e Event, state State) {
 	if state == Stopping || state.Ended() {
 		for _, c := range m.chunks {
 			if !m.running[c.ID] && m.ended[c.ID] == nil {
-				m.ended[c.ID] = &Result{Stopped: c.Set}
+				all := c.All(func(set calendar.Set) Result { return Result{Stopped: set} })
+				m.ended[c.ID] = &all
 			}
 		}
 	}
@@ -222,7 +262,7 @@ func finish(t *rapid.T, r *Run, m *naive, try func(Event, bool)) {
 		}
 		for id := range m.running {
 			c, _, _, _ := r.Chunk(id)
-			try(Event{Kind: Finished, Chunk: id, Result: genResult(t, c.Set)}, true)
+			try(Event{Kind: Finished, Chunk: id, Result: genChunkResult(t, c)}, true)
 			break
 		}
 	}
@@ -232,10 +272,12 @@ func finish(t *rapid.T, r *Run, m *naive, try func(Event, bool)) {
 	total := 0
 	for _, c := range m.chunks {
 		_, state, result, _ := r.Chunk(c.ID)
-		if err := result.check(c.Set); err != nil || state != ChunkEnded {
+		if _, err := result.ofChunk(&c); err != nil || state != ChunkEnded {
 			t.Fatalf("chunk %d is %s: %v", c.ID, state, err)
 		}
-		total += c.Set.Count()
+		for _, p := range c.Parts() {
+			total += p.Set.Count()
+		}
 	}
 	if ended, all := r.Progress(); ended != total || all != total {
 		t.Fatalf("%d of %d partitions are accounted for, want %d", ended, all, total)
@@ -243,13 +285,16 @@ func finish(t *rapid.T, r *Run, m *naive, try func(Event, bool)) {
 	for _, s := range r.Summaries() {
 		var want Result
 		for _, c := range m.chunks {
-			if c.Table == s.Table {
-				_, _, result, _ := r.Chunk(c.ID)
-				want.Published = want.Published.Union(result.Published)
-				want.Stopped = want.Stopped.Union(result.Stopped)
+			result := m.ended[c.ID]
+			for i, one := range append([]Result{*result}, result.With...) {
+				if c.Parts()[i].Table == s.Table {
+					want.Published = want.Published.Union(one.Published)
+					want.Failed = want.Failed.Union(one.Failed)
+					want.Stopped = want.Stopped.Union(one.Stopped)
+				}
 			}
 		}
-		if !s.Published.Equal(want.Published) || !s.Stopped.Equal(want.Stopped) {
+		if !s.Published.Equal(want.Published) || !s.Failed.Equal(want.Failed) || !s.Stopped.Equal(want.Stopped) {
 			t.Fatalf("summary of %s: %s", s.Table, show(s.Result))
 		}
 	}

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// A queue finds the next chunk under the limits. Chunks that are ready wait in a lane per table, ordered by their place in the plan; a
+// A queue finds the next chunk under the limits. Chunks that are ready wait in a lane per table, ordered by their place in the plan (tables
+// that are in chunks together share one); a
 // lane that may start something stands in its warehouse's heap, ordered by its first chunk. So a table or a warehouse that is full costs
 // nothing to pass by, and each step is O(log n) in the ready chunks and tables, and linear in the warehouses, of which there are few.
 type queue struct {
@@ -15,11 +16,11 @@ type queue struct {
 	running    int
 }
 
-// A lane is the ready chunks of one table.
+// A lane is the ready chunks of one table, or of those that share chunks.
 type lane struct {
-	table   string
+	table   string // the first of them
 	house   *house
-	limit   int // 0: none
+	limit   int // the least of theirs; 0: none
 	running int
 	ready   readyHeap
 	slot    int // its place in the house's heap; -1 when it is not in
@@ -36,6 +37,7 @@ type house struct {
 func (q *queue) open(chunks []node, limits Limits) error {
 	q.overall = limits.Overall
 	q.lanes = map[string]*lane{}
+	first := together(chunks)
 	houses := map[string]*house{}
 	for i := range chunks {
 		n := &chunks[i]
@@ -45,10 +47,16 @@ func (q *queue) open(chunks []node, limits Limits) error {
 			houses[n.Warehouse] = h
 			q.warehouses = append(q.warehouses, h)
 		}
-		l := q.lanes[n.Table]
+		name := first(n.Table)
+		l := q.lanes[name]
 		if l == nil {
-			l = &lane{table: n.Table, house: h, limit: limits.Table[n.Table], slot: -1}
-			q.lanes[n.Table] = l
+			l = &lane{table: name, house: h, slot: -1}
+			q.lanes[name] = l
+		}
+		for _, p := range n.Parts() {
+			if limit := limits.Table[p.Table]; limit > 0 && (l.limit == 0 || limit < l.limit) {
+				l.limit = limit
+			}
 		}
 		if l.house != h {
 			return fmt.Errorf("chunk %d: table %s is in warehouse %s and cannot be in %s as well", n.ID, n.Table, l.house.name, h.name)
@@ -56,6 +64,28 @@ func (q *queue) open(chunks []node, limits Limits) error {
 		n.lane = l
 	}
 	return nil
+}
+
+// together finds the tables that are in chunks together, by some way: first gives the same one for all of them.
+func together(chunks []node) (first func(table string) string) {
+	up := map[string]string{}
+	first = func(table string) string {
+		for {
+			next, ok := up[table]
+			if !ok {
+				return table
+			}
+			table = next
+		}
+	}
+	for i := range chunks {
+		for _, p := range chunks[i].With {
+			if a, b := first(chunks[i].Table), first(p.Table); a != b {
+				up[b] = a
+			}
+		}
+	}
+	return first
 }
 
 // push lets a chunk wait in its lane.

@@ -17,7 +17,8 @@ const (
 	CauseConflict Cause = "conflict" // a lease, hold, preemption or wait limit
 )
 
-// A Result is what became of a chunk. Its sets other than Unchanged are disjoint and together are the chunk's set.
+// A Result is what became of a chunk: of its table, and in With of its further tables. The sets of each other than Unchanged are disjoint
+// and together are what the chunk is for in that table.
 type Result struct {
 	Published   calendar.Set // committed and recorded
 	Unchanged   calendar.Set // of these: the content is what it was before
@@ -31,6 +32,8 @@ type Result struct {
 	Cause Cause
 	// Reason is one line for people about what was not published: which check or input, or the error.
 	Reason string
+	// With is what became of the chunk's further tables, in its order. Each is of one table and has none itself.
+	With []Result
 }
 
 // causes gives the partitions that are not fresh by cause. A quarantine is always a refusal of the checks.
@@ -72,6 +75,29 @@ func (r *Result) check(set calendar.Set) error {
 		return fmt.Errorf("%d partitions are called unchanged that were not published", r.Unchanged.Minus(r.Published).Count())
 	}
 	return nil
+}
+
+// ofChunk gives the result of each table of a chunk. It refuses one that does not account for each of them.
+func (r *Result) ofChunk(c *Chunk) ([]*Result, error) {
+	if len(r.With) != len(c.With) {
+		return nil, fmt.Errorf("it tells of %d tables, and the chunk is for %d", 1+len(r.With), 1+len(c.With))
+	}
+	own := *r
+	own.With = nil
+	out := append(make([]*Result, 0, 1+len(c.With)), &own)
+	for i := range r.With {
+		one := r.With[i]
+		out = append(out, &one)
+	}
+	for i, p := range c.Parts() {
+		if len(out[i].With) > 0 {
+			return nil, fmt.Errorf("%s: a further table has no further tables", p.Table)
+		}
+		if err := out[i].check(p.Set); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Table, err)
+		}
+	}
+	return out, nil
 }
 
 func (r *Result) parts() []calendar.Set {

@@ -18,20 +18,56 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 )
 
-// A Chunk is a part of a step that one attempt computes.
+// A Chunk is what is computed at once: a part of the step of one table, or of the steps of several that one command makes.
 type Chunk struct {
 	ID        int // unique in the run
 	Table     string
-	Warehouse string
+	Warehouse string // of all its tables
 	Set       calendar.Set
-	After     []int // ids of the chunks that must have ended before this one starts
+	With      []Part // the further tables, each named once
+	After     []int  // ids of the chunks that must have ended before this one starts
+}
+
+// A Part is a table of a chunk, and what the chunk is for there.
+type Part struct {
+	Table string
+	Set   calendar.Set
+}
+
+// Parts are all tables of the chunk: its Table first, then With.
+func (c *Chunk) Parts() []Part {
+	return append([]Part{{c.Table, c.Set}}, c.With...)
+}
+
+// Count is the number of partitions, over all its tables.
+func (c *Chunk) Count() int {
+	n := c.Set.Count()
+	for _, p := range c.With {
+		n += p.Set.Count()
+	}
+	return n
+}
+
+// All is the result of a chunk of which the same became in all its tables: what of gives for each one's set.
+func (c *Chunk) All(of func(calendar.Set) Result) Result {
+	out := of(c.Set)
+	for _, p := range c.With {
+		out.With = append(out.With, of(p.Set))
+	}
+	return out
+}
+
+// Failed is the result of a chunk of which nothing came.
+func (c *Chunk) Failed(reason string) Result {
+	return c.All(func(set calendar.Set) Result { return Result{Failed: set, Reason: reason} })
 }
 
 // Limits bound what happens at once. A table or warehouse that is not named, or is named with 0, has no limit of its own.
 type Limits struct {
 	Overall   int // chunks at once; at least 1
 	Warehouse map[string]int
-	Table     map[string]int
+	// Table bounds the chunks at once by table. Tables that are in chunks together are one command's: the least of their limits is that of all.
+	Table map[string]int
 	// FailFast stops the run at the first chunk of which something failed or was quarantined: what runs may end, nothing more starts.
 	FailFast bool
 }
@@ -108,8 +144,8 @@ type node struct {
 	slot   int // where it is in the lane's heap while it is ready
 }
 
-// New makes a run of chunks in the order of the plan, which is the order in which they start where nothing else decides. Chunks without
-// partitions, with an id that is taken, that come after an unknown chunk or, by some way, after themselves are errors.
+// New makes a run of chunks in the order of the plan, which is the order in which they start where nothing else decides. Chunks with a table
+// without partitions or named twice, with an id that is taken, that come after an unknown chunk or, by some way, after themselves are errors.
 func New(chunks []Chunk, limits Limits) (*Run, error) {
 	if limits.Overall < 1 {
 		return nil, fmt.Errorf("a run needs room for at least one chunk at once, not %d", limits.Overall)
@@ -122,13 +158,20 @@ func New(chunks []Chunk, limits Limits) (*Run, error) {
 		if _, taken := r.at[c.ID]; taken {
 			return nil, fmt.Errorf("two chunks have the id %d", c.ID)
 		}
-		if c.Set.Empty() {
-			return nil, fmt.Errorf("chunk %d of %s has no partitions", c.ID, c.Table)
+		named := map[string]bool{}
+		for _, p := range c.Parts() {
+			if p.Set.Empty() {
+				return nil, fmt.Errorf("chunk %d of %s has no partitions", c.ID, p.Table)
+			}
+			if named[p.Table] {
+				return nil, fmt.Errorf("chunk %d names %s twice", c.ID, p.Table)
+			}
+			named[p.Table] = true
+			r.table(p.Table)
 		}
 		r.at[c.ID] = i
 		r.chunks[i] = node{Chunk: c, place: i, state: ChunkWaiting}
-		r.total += c.Set.Count()
-		r.table(c.Table)
+		r.total += c.Count()
 	}
 	if err := r.link(); err != nil {
 		return nil, err

@@ -337,6 +337,87 @@ func TestResultMustAddUp(t *testing.T) {
 	}
 }
 
+// several is a chunk for two tables, and one that reads the second of them.
+func several() []Chunk {
+	return []Chunk{
+		{ID: 1, Table: "a", Warehouse: "main", Set: set(0, 3), With: []Part{{"b", set(1, 4)}}},
+		{ID: 2, Table: "c", Warehouse: "main", Set: set(0, 2), After: []int{1}},
+	}
+}
+
+// TestChunkOfSeveralTables: every partition of every table of a chunk is accounted for, and each table's end counts.
+func TestChunkOfSeveralTables(t *testing.T) {
+	begun := func() *Run {
+		r := fresh(t, several(), Limits{Overall: 2})
+		must(t, r, Event{Kind: RunStarted}, Event{Kind: Started, Chunk: 1})
+		return r
+	}
+	for name, tt := range map[string]struct {
+		result Result
+		want   string
+	}{
+		"only the first":    {Result{Published: set(0, 3)}, "tells of 1 tables"},
+		"one too many":      {Result{Published: set(0, 3), With: []Result{{Published: set(1, 4)}, {}}}, "tells of 3 tables"},
+		"second short":      {Result{Published: set(0, 3), With: []Result{{Published: set(1, 3)}}}, "b: of 3 partitions 1 are not accounted for"},
+		"second as first":   {Result{Published: set(0, 3), With: []Result{{Published: set(0, 3)}}}, "b: of 3 partitions 1 are not accounted for"},
+		"tables in a table": {Result{Published: set(0, 3), With: []Result{{Published: set(1, 4), With: []Result{{}}}}}, "b: a further table"},
+	} {
+		r := begun()
+		before := digest(r)
+		err := r.Apply(Event{Kind: Finished, Chunk: 1, Result: &tt.result})
+		if err == nil || !strings.Contains(err.Error(), tt.want) || digest(r) != before {
+			t.Errorf("%s: %v, want %q, and nothing changed", name, err, tt.want)
+		}
+	}
+	r := begun()
+	must(t, r, Event{Kind: Finished, Chunk: 1, Result: &Result{Published: set(0, 3), With: []Result{{Published: set(1, 2), Failed: set(2, 4), Reason: "b broke"}}}},
+		Event{Kind: Started, Chunk: 2}, Event{Kind: Finished, Chunk: 2, Result: published(set(0, 2))})
+	got := r.Summaries()
+	if len(got) != 3 || got[1].Table != "b" || !got[0].Published.Equal(set(0, 3)) || !got[1].Published.Equal(set(1, 2)) || !got[1].Failed.Equal(set(2, 4)) {
+		t.Errorf("got %+v", got)
+	}
+	if ended, total := r.Progress(); r.State() != Partial || r.Reason() != "b broke" || ended != 8 || total != 8 {
+		t.Errorf("%s, %q, %d of %d", r.State(), r.Reason(), ended, total)
+	}
+	// A failure of the second table alone is one.
+	r = fresh(t, several(), Limits{Overall: 1, FailFast: true})
+	must(t, r, Event{Kind: RunStarted}, Event{Kind: Started, Chunk: 1},
+		Event{Kind: Finished, Chunk: 1, Result: &Result{Skipped: set(0, 3), With: []Result{{Failed: set(1, 4)}}}})
+	if r.State() != Failed || !strings.Contains(r.Stop().Reason, "in b") {
+		t.Errorf("fail fast: %s, %q", r.State(), r.Stop().Reason)
+	}
+	// Stopped before it began, all of it is.
+	r = fresh(t, several(), Limits{Overall: 1})
+	must(t, r, interrupted)
+	if got := r.Summaries(); !got[0].Stopped.Equal(set(0, 3)) || !got[1].Stopped.Equal(set(1, 4)) {
+		t.Errorf("stopped: %+v", got)
+	}
+	for want, with := range map[string]Part{"chunk 1 of b has no partitions": {Table: "b"}, "chunk 1 names a twice": {"a", set(0, 1)}} {
+		_, err := New([]Chunk{{ID: 1, Table: "a", Set: set(0, 1), With: []Part{with}}}, Limits{Overall: 1})
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestLimitsOfSeveralTables: tables that are made together share their least limit, also where a chunk is for one of them alone.
+func TestLimitsOfSeveralTables(t *testing.T) {
+	chunks := []Chunk{
+		{ID: 1, Table: "a", Warehouse: "main", Set: set(0, 1), With: []Part{{"b", set(0, 1)}}},
+		{ID: 2, Table: "b", Warehouse: "main", Set: set(1, 2)},
+		{ID: 3, Table: "c", Warehouse: "main", Set: set(0, 1)},
+	}
+	r := fresh(t, chunks, Limits{Overall: 3, Table: map[string]int{"a": 2, "b": 1}})
+	must(t, r, Event{Kind: RunStarted}, Event{Kind: Started, Chunk: 1})
+	if c, ok := r.Next(); !ok || c.ID != 3 {
+		t.Errorf("next is chunk %d, want 3: b may have one at once", c.ID)
+	}
+	must(t, r, Event{Kind: Finished, Chunk: 1, Result: &Result{Published: set(0, 1), With: []Result{{Published: set(0, 1)}}}})
+	if c, ok := r.Next(); !ok || c.ID != 2 {
+		t.Errorf("next is chunk %d, want 2", c.ID)
+	}
+}
+
 func TestSummaries(t *testing.T) {
 	r := fresh(t, pair(), Limits{Overall: 1})
 	must(t, r, Event{Kind: Noted, Table: "z", LeftTo: "r9", Result: &Result{Blocked: set(5, 7), Cause: CauseConflict, Reason: "r9 has it"}},

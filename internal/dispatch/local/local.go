@@ -129,7 +129,7 @@ func (s *session) finish(a answer) {
 	err := s.run.Apply(run.Event{Kind: run.Finished, Chunk: a.chunk.ID, Result: &a.result})
 	if err != nil {
 		s.errs = append(s.errs, err)
-		a.result = run.Result{Failed: a.chunk.Set, Reason: err.Error()}
+		a.result = a.chunk.Failed(err.Error())
 		s.apply(run.Event{Kind: run.Finished, Chunk: a.chunk.ID, Result: &a.result})
 		return
 	}
@@ -138,10 +138,10 @@ func (s *session) finish(a answer) {
 
 // worker takes one chunk to its end. It answers whatever do does: return, panic, or end its goroutine.
 func (s *session) worker(c run.Chunk) {
-	result := run.Result{Failed: c.Set, Reason: "the worker ended without a result"}
+	result := c.Failed("the worker ended without a result")
 	defer func() {
 		if p := recover(); p != nil {
-			result = run.Result{Failed: c.Set, Reason: fmt.Sprintf("panic: %v", p)}
+			result = c.Failed(fmt.Sprintf("panic: %v", p))
 			if s.Log != nil {
 				s.Log.Error("a worker panicked", "table", c.Table, "chunk", c.ID, "panic", p, "stack", string(debug.Stack()))
 			}
