@@ -41,6 +41,7 @@ type ConflictAnswer struct {
 	Total      int        `json:"total"`
 	ETA        *time.Time `json:"eta"`
 	Hold       bool       `json:"hold"`
+	Waiting    bool       `json:"waiting"` // it has nothing yet, and is ahead in the queue
 	Reason     *string    `json:"reason"`
 
 	set calendar.Set
@@ -94,7 +95,8 @@ func (c *Coordinator) conflictAnswer(x *ledger.Conflict) ConflictAnswer {
 	name := c.NameOf(x.Table)
 	out := ConflictAnswer{
 		Lease: string(x.Lease), Table: name, Overlap: c.Intervals(name, x.Overlap), Partitions: x.Overlap.Count(), Class: string(x.Class),
-		Holder: HolderID{x.Holder.Host, x.Holder.PID, x.Holder.User}, Since: x.Since, Done: x.Done, Total: x.Total, Hold: x.Hold, set: x.Overlap,
+		Holder: HolderID{x.Holder.Host, x.Holder.PID, x.Holder.User}, Since: x.Since, Done: x.Done, Total: x.Total, Hold: x.Hold, Waiting: x.Waiting,
+		set: x.Overlap,
 	}
 	if !x.Hold {
 		run := string(x.Run)
@@ -106,7 +108,7 @@ func (c *Coordinator) conflictAnswer(x *ledger.Conflict) ConflictAnswer {
 	if x.Reason != "" {
 		out.Reason = &x.Reason
 	}
-	if took := c.Now().Sub(x.Since); !x.Hold && x.Done > 0 && x.Done < x.Total && took > 0 {
+	if took := c.Now().Sub(x.StartedAt); !x.Hold && !x.StartedAt.IsZero() && x.Done > 0 && x.Done < x.Total && took > 0 {
 		eta := c.Now().Add(took / time.Duration(x.Done) * time.Duration(x.Total-x.Done))
 		out.ETA = &eta
 	}
@@ -185,8 +187,12 @@ func (r *ConflictReport) Text(c *Coordinator) string {
 			}
 			continue
 		}
-		fmt.Fprintf(&b, "%s (%d partitions) is taken by run %s (class %s) of %s, pid %d on %s, since %s, %d of %d done", where, x.Partitions, *x.Run,
-			x.Class, x.Holder.User, x.Holder.PID, x.Holder.Host, since, x.Done, x.Total)
+		how := "taken"
+		if x.Waiting {
+			how = "wanted first"
+		}
+		fmt.Fprintf(&b, "%s (%s) is %s by run %s (class %s) of %s, pid %d on %s, since %s, %d of %d done", where, partitionsText(x.Partitions), how,
+			*x.Run, x.Class, x.Holder.User, x.Holder.PID, x.Holder.Host, since, x.Done, x.Total)
 		if x.ETA != nil {
 			fmt.Fprintf(&b, ", about %s left", x.ETA.Sub(c.Now()).Round(time.Second))
 		}
@@ -201,6 +207,13 @@ func (r *ConflictReport) Text(c *Coordinator) string {
 		fmt.Fprintf(&b, "\n  %s:\n    %s", s.Text, ShellLine(s.Argv))
 	}
 	return b.String()
+}
+
+func partitionsText(n int) string {
+	if n == 1 {
+		return "1 partition"
+	}
+	return fmt.Sprintf("%d partitions", n)
 }
 
 // ShellLine writes arguments so that a POSIX shell reads them as they are.

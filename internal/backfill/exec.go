@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/ledger"
@@ -55,7 +57,7 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 	if opts.Request, err = json.Marshal(req); err != nil {
 		return nil, fmt.Errorf("write down what was asked for: %w", err)
 	}
-	if err := c.refuseHeld(ctx, sets); err != nil {
+	if err := c.passHolds(ctx, sets, opts); err != nil {
 		return nil, err
 	}
 	p, err := c.Plan(ctx, sight, plan.Request{
@@ -65,6 +67,31 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 		return nil, err
 	}
 	return c.Run(ctx, sight, p, opts)
+}
+
+// passHolds does with holds what the policy says: the plan leaves out what is held, and that is right only for who wants the rest done.
+func (c *Coordinator) passHolds(ctx context.Context, sets map[string]calendar.Set, opts RunOptions) error {
+	if opts.OnConflict == PolicyTrim || opts.OnConflict == PolicyYield {
+		return nil
+	}
+	began, told := c.Boot(), time.Duration(0)
+	for {
+		err := c.refuseHeld(ctx, sets)
+		conflict, ok := errors.AsType[*ledger.ConflictError](err)
+		waited := c.Boot() - began
+		if !ok || opts.OnConflict != PolicyWait || opts.WaitTimeout > 0 && waited >= opts.WaitTimeout {
+			return err
+		}
+		if told == 0 || waited-told >= waitTellEach {
+			told = max(waited, 1)
+			if opts.OnWait != nil {
+				opts.OnWait(conflict, waited)
+			}
+		}
+		if err := c.letGo(ctx, queueEvery); err != nil {
+			return err
+		}
+	}
 }
 
 // refuseHeld is the conflict with the holds on what a person's command would write: it is run over the whole range that it was given, or not.

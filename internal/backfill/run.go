@@ -35,10 +35,14 @@ type RunOptions struct {
 	MaxParallel int
 	Reverse     bool
 	FailFast    bool
-	Command     string // as typed
-	Reason      string
-	Request     []byte         // JSON of what was asked for; kept with the run
-	Reads       []ledger.Claim // what is read for the whole run, beside what the plan knows
+	OnConflict  Policy        // "": fail
+	WaitTimeout time.Duration // how long PolicyWait waits at most; 0: as long as it takes
+	// OnWait is told now and then whom the run waits for, and for how long it has.
+	OnWait  func(conflict *ledger.ConflictError, waited time.Duration)
+	Command string // as typed
+	Reason  string
+	Request []byte         // JSON of what was asked for; kept with the run
+	Reads   []ledger.Claim // what is read for the whole run, beside what the plan knows
 	// AllowDowngrade: older code may replace what newer code or a fix wrote, for Reason, which must be given. Look with TodaysCode, or what newer
 	// code wrote counts as fresh.
 	AllowDowngrade bool
@@ -62,6 +66,8 @@ type runner struct {
 	checked map[string]int          // by table: how many partitions were checked again
 	told    time.Time               // when the progress was stored last
 	stopped run.Stop                // why the run was to stop from outside; zero if nobody wanted that
+
+	left []left // what others have
 
 	preparations preparations
 }
@@ -101,6 +107,9 @@ func (r *runner) begin(ctx context.Context, claims []ledger.Claim) error {
 	planned, err := r.plan.JSON()
 	if err != nil {
 		return fmt.Errorf("write down the plan: %w", err)
+	}
+	if err := r.writeDown(claims); err != nil {
+		return err
 	}
 	r.record = ledger.RunRecord{
 		ID: ledger.RunID(r.NewID("r")), State: ledger.RunState(run.Planned), Class: r.opts.Class, Command: r.opts.Command, Holder: r.Holder,
@@ -142,25 +151,18 @@ func (r *runner) buryDead(ctx context.Context) error {
 // carryOut takes the lease, settles what others left, fences, and works through the chunks.
 func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	if len(claims) == 0 {
-		machine, err := run.New(nil, run.Limits{Overall: 1})
-		if err != nil {
-			return fmt.Errorf("prepare the run: %w", err)
-		}
-		r.machine = machine
-		return errors.Join(r.noteBlocked(ctx), r.recheck(ctx), machine.Apply(run.Event{Kind: run.RunStarted}))
+		return r.idle(ctx)
 	}
 	if err := r.claimWarehouses(ctx); err != nil {
 		return err
 	}
 	r.sweep(ctx)
-	r.trust = executor.NewTrust(r.Boot, r.Boot()+trusted) // from before the ledger's deadline is set
-	var err error
-	r.lease, err = r.Ledger.Acquire(ctx, ledger.LeaseRequest{
-		ID: ledger.LeaseID(r.NewID("l")), Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, Reads: r.opts.Reads, TTL: leaseTTL,
-		Settles: true, Reason: r.opts.Reason,
-	})
+	claims, err := r.reserve(ctx, claims)
 	if err != nil {
-		return fmt.Errorf("reserve the partitions: %w", err)
+		return err
+	}
+	if len(claims) == 0 {
+		return r.idle(ctx)
 	}
 	r.sight.View.Own(claims)
 	held, stop := r.keep(ctx)
@@ -180,6 +182,16 @@ func (r *runner) carryOut(ctx context.Context, claims []ledger.Claim) error {
 	return r.work(held)
 }
 
+// idle ends a run that computes nothing: all is fresh, blocked or left to others.
+func (r *runner) idle(ctx context.Context) error {
+	machine, err := run.New(nil, run.Limits{Overall: 1})
+	if err != nil {
+		return fmt.Errorf("prepare the run: %w", err)
+	}
+	r.machine = machine
+	return errors.Join(r.noteBlocked(ctx), r.noteLeft(ctx), r.recheck(ctx), machine.Apply(run.Event{Kind: run.RunStarted}))
+}
+
 // work hands the chunks to the dispatcher.
 func (r *runner) work(ctx context.Context) error {
 	chunks, err := r.chunks(ctx)
@@ -189,7 +201,7 @@ func (r *runner) work(ctx context.Context) error {
 	if r.machine, err = run.New(chunks, r.limits()); err != nil {
 		return fmt.Errorf("prepare the run: %w", err)
 	}
-	if err := r.noteBlocked(ctx); err != nil {
+	if err := errors.Join(r.noteBlocked(ctx), r.noteLeft(ctx)); err != nil {
 		return err
 	}
 	if err := r.recheck(ctx); err != nil {

@@ -47,12 +47,6 @@ type execCmd struct {
 	Cmd []string `arg:"" help:"The command, after --. {from} {to} {start} {end} {dates} {token} in its arguments are filled in." passthrough:""`
 }
 
-// policyFlags say what to do where somebody else has the partitions.
-type policyFlags struct {
-	OnConflict  string        `enum:"fail" default:"fail" help:"fail." placeholder:"POLICY" json:"-"`
-	WaitTimeout time.Duration `help:"How long to wait at most." placeholder:"D" json:"-"`
-}
-
 // ownCodes is what Headway adds to its own exit codes where others are a command's.
 const ownCodes = 100
 
@@ -137,6 +131,7 @@ func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *ba
 		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, FailFast: cmd.FailFast, Reverse: cmd.Reverse, Reason: cmd.Reason,
 		Command: "headway " + backfill.ShellLine(inv.args), Reads: reads, OnStart: progress.start, OnEvent: progress.event,
 		AllowDowngrade: cmd.AllowDowngrade,
+		OnConflict:     cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), requested, inv.args); conflict != nil {

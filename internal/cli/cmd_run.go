@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 )
@@ -16,6 +17,7 @@ const guardPartitions = 500
 
 type runCmd struct {
 	requestFlags
+	policyFlags
 	laterFlags
 	Plan        string `help:"Carry out a plan that plan --out wrote; refused when the world has moved on." placeholder:"FILE"`
 	MaxParallel int    `help:"Chunks at once, over all warehouses." placeholder:"N"`
@@ -72,8 +74,12 @@ func (cmd *runCmd) Run(inv *invocation) error {
 		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, Reverse: cmd.Reverse, FailFast: cmd.FailFast,
 		Command: "headway " + strings.Join(inv.args, " "), Reason: cmd.Reason, OnStart: progress.start, OnEvent: progress.event,
 		AllowDowngrade: cmd.AllowDowngrade,
+		OnConflict:     cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
 	})
 	progress.stop()
+	if conflict := c.Conflict(err, ledger.Class(cmd.Class), wantedOf(p), inv.args); conflict != nil {
+		err = &conflictError{err, conflict.Text(c)}
+	}
 	if report == nil {
 		return err
 	}
@@ -92,6 +98,25 @@ func (cmd *runCmd) Run(inv *invocation) error {
 	}
 	return nil
 }
+
+// wantedOf is what a plan would write.
+func wantedOf(p *plan.Plan) map[string]calendar.Set {
+	out := map[string]calendar.Set{}
+	for _, s := range p.Steps {
+		out[s.Table] = out[s.Table].Union(s.Set)
+	}
+	return out
+}
+
+// A conflictError is a conflict with what people are told of it.
+type conflictError struct {
+	error
+	text string
+}
+
+func (e *conflictError) Error() string { return e.text }
+
+func (e *conflictError) Unwrap() error { return e.error }
 
 // savedPlan reads a plan that plan --out wrote: its id, and the flags that it was asked for with.
 func (inv *invocation) savedPlan(file string, flags *requestFlags) (string, error) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,9 +59,17 @@ func (cmd psCmd) Run(inv *invocation) error {
 	if err != nil {
 		return fmt.Errorf("list the runs: %w", err)
 	}
+	waiting, err := inv.waiting(c)
+	if err != nil {
+		return err
+	}
 	list := []runAnswer{}
 	for i := range runs {
-		list = append(list, answerOf(c, &runs[i], inv.Now()))
+		one := answerOf(c, &runs[i], inv.Now())
+		if others := waiting[runs[i].ID]; len(others) > 0 && !runs[i].Ended && one.State != backfill.StateDead {
+			one.State, one.WaitsFor = stateWaiting, others
+		}
+		list = append(list, one)
 	}
 	holds, err := inv.holds(c)
 	if err != nil {
@@ -88,6 +97,33 @@ func (cmd psCmd) Run(inv *invocation) error {
 	return nil
 }
 
+// stateWaiting is what a run is called that waits for others before it has anything.
+const stateWaiting = "waiting"
+
+// waiting is whom runs wait for: the runs, or holds, in the way.
+func (inv *invocation) waiting(c *backfill.Coordinator) (map[ledger.RunID][]string, error) {
+	all, err := c.Ledger.Leases(inv.ctx, ledger.LeaseFilter{Waiting: true})
+	if err != nil {
+		return nil, fmt.Errorf("list who waits: %w", err)
+	}
+	out := map[ledger.RunID][]string{}
+	for _, x := range all {
+		if !x.Waiting {
+			continue
+		}
+		for _, way := range x.WaitsFor {
+			who := string(way.Run)
+			if way.Hold {
+				who = string(way.Lease)
+			}
+			if !slices.Contains(out[x.Run], who) {
+				out[x.Run] = append(out[x.Run], who)
+			}
+		}
+	}
+	return out, nil
+}
+
 func (inv *invocation) printRuns(c *backfill.Coordinator, all bool, runs []ledger.RunRecord, list []runAnswer) {
 	if len(list) == 0 {
 		inv.print("no runs%s", map[bool]string{false: " under way (--all shows those that have ended)"}[all])
@@ -110,9 +146,13 @@ func (inv *invocation) printRuns(c *backfill.Coordinator, all bool, runs []ledge
 		for _, s := range runs[i].Sets {
 			what = append(what, c.NameOf(s.Table)+" "+span(s.Axis, s.Set))
 		}
+		text := abbreviated(what, 2)
+		if len(r.WaitsFor) > 0 {
+			text += "; waits for " + abbreviated(r.WaitsFor, 2)
+		}
 		rows = append(rows, []string{
 			r.Run, r.Class, r.State, r.StartedAt.UTC().Format(time.DateTime), fmt.Sprintf("%s/%s", thousands(r.Done), thousands(r.Total)), rate, eta,
-			r.Guarantee, fmt.Sprintf("%s@%s (%d)", r.Holder.User, r.Holder.Host, r.Holder.PID), abbreviated(what, 2),
+			r.Guarantee, fmt.Sprintf("%s@%s (%d)", r.Holder.User, r.Holder.Host, r.Holder.PID), text,
 		})
 	}
 	inv.table(rows)

@@ -115,6 +115,9 @@ func nextOf(err error) *string {
 		align    *calendar.MisalignedError
 		project  catalog.Errors
 	)
+	if told := new(conflictError); errors.As(err, &told) {
+		return nil // it says what would resolve it
+	}
 	next := ""
 	switch {
 	case errors.As(err, &input):

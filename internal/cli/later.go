@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -53,12 +52,10 @@ func (laterCmd) Run(inv *invocation, k *kong.Context) error {
 
 // laterFlags are the flags of the contract for run that this version does not have. What they ask for by default is what it does.
 type laterFlags struct {
-	OnConflict  string        `hidden:"" json:"-"`
-	WaitTimeout time.Duration `hidden:"" json:"-"`
-	Expect      []string      `hidden:"" json:"-"`
-	Detach      bool          `hidden:"" json:"-"`
-	Override    bool          `hidden:"" json:"-"`
-	Twice       bool          `hidden:"" json:"-"`
+	Expect   []string `hidden:"" json:"-"`
+	Detach   bool     `hidden:"" json:"-"`
+	Override bool     `hidden:"" json:"-"`
+	Twice    bool     `hidden:"" json:"-"`
 }
 
 // refuse names a flag that was given and is not there: a run that leaves out what it was asked for must not look as if it had done it.
@@ -66,10 +63,6 @@ func (f laterFlags) refuse() error {
 	var flag string
 	next := "leave it away; see docs/cli.md, \"Not there yet\""
 	switch {
-	case f.OnConflict != "" && f.OnConflict != "fail":
-		flag, next = "--on-conflict "+f.OnConflict, "leave it away: on a conflict a run fails, and can be tried again"
-	case f.WaitTimeout != 0:
-		flag = "--wait-timeout"
 	case len(f.Expect) > 0:
 		flag, next = "--expect", "write a check with a `min` in the project file, or look at `headway check`"
 	case f.Detach:

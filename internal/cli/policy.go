@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/headway-data/headway/internal/backfill"
+	"github.com/headway-data/headway/internal/ledger"
+)
+
+// policyFlags say what to do where somebody else has the partitions.
+type policyFlags struct {
+	OnConflict  string        `enum:",fail,wait,trim,yield,preempt" default:"" help:"Where others have some of it: fail, wait, trim, yield or preempt. Default: fail; class scheduled yields." placeholder:"POLICY" json:"-"`
+	WaitTimeout time.Duration `help:"How long to wait at most, with --on-conflict wait." placeholder:"D" json:"-"`
+}
+
+// policy is what was asked for, or the default of a class.
+func (f policyFlags) policy(class string) backfill.Policy {
+	switch {
+	case f.OnConflict != "":
+		return backfill.Policy(f.OnConflict)
+	case class == string(ledger.ClassScheduled):
+		return backfill.PolicyYield
+	}
+	return backfill.PolicyFail
+}
+
+// tellWait says now and then whom a run waits for.
+func (inv *invocation) tellWait(c *backfill.Coordinator) func(*ledger.ConflictError, time.Duration) {
+	return func(conflict *ledger.ConflictError, waited time.Duration) {
+		inv.say("waiting for %s: %s", waited.Round(time.Second), c.WaitText(conflict))
+	}
+}
