@@ -68,13 +68,20 @@ func (r AttemptRequest) Check(now history.Seq) error {
 	return checkSet("attempt "+string(r.ID), r.Set)
 }
 
-// Check reports whether an intent stays within its attempt.
-func (i Intent) Check(a Attempt) error {
+// Named is what an intent would publish or quarantine.
+func (i Intent) Named() calendar.Set { return i.published().Union(i.Quarantine) }
+
+func (i Intent) published() calendar.Set {
 	publish := make([]calendar.Interval, len(i.Publish))
 	for k, c := range i.Publish {
 		publish[k] = calendar.Single(c.Partition)
 	}
-	set := calendar.NewSet(publish...)
+	return calendar.NewSet(publish...)
+}
+
+// Check reports whether an intent stays within its attempt.
+func (i Intent) Check(a Attempt) error {
+	set := i.published()
 	switch {
 	case set.Count() != len(i.Publish):
 		return fmt.Errorf("the intent of %s names a partition twice", i.Attempt)
@@ -94,11 +101,7 @@ func (i Intent) Check(a Attempt) error {
 
 // Check reports whether a commit stays within its intent.
 func (c Commit) Check(i Intent) error {
-	publish := make([]calendar.Interval, len(i.Publish))
-	for k, p := range i.Publish {
-		publish[k] = calendar.Single(p.Partition)
-	}
-	if !calendar.NewSet(publish...).Covers(c.Published) {
+	if !i.published().Covers(c.Published) {
 		return fmt.Errorf("attempt %s never stated that it would publish all of what is recorded", c.Attempt)
 	}
 	if !c.Published.Covers(c.Unchanged) {

@@ -42,8 +42,11 @@ func (e *ConflictError) Error() string {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
 	what := "taken by"
-	if c.Waiting {
+	switch {
+	case c.Waiting:
 		what = "wanted first by"
+	case c.Publishing:
+		what = "being published by"
 	}
 	return fmt.Sprintf("%d partitions of %s are %s %s%s", c.Overlap.Count(), c.Table, what, who, more)
 }

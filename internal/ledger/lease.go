@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -23,8 +24,10 @@ type LeaseRequest struct {
 	// Settles: the caller will settle what earlier leases left (fence, look, Settle) before it starts attempts there.
 	Settles bool
 	// Wait: the caller asks again and again, more often than each TTL, until it is granted or it releases the id.
-	Wait   bool
-	Reason string
+	Wait bool
+	// Preempt: what runs of a lower class have is taken (see Acquire).
+	Preempt bool
+	Reason  string
 }
 
 // Narrows reports whether a request asks for nothing that the earlier one of its id did not ask for: then it keeps its place in the queue.
@@ -62,5 +65,44 @@ type Conflict struct {
 	StartedAt time.Time // of the run
 	Hold      bool
 	Waiting   bool // it has nothing yet, but is ahead in the queue
-	Reason    string
+	// Publishing: it would be preempted, but is in the middle of a publish there. Ask again in a moment.
+	Publishing bool
+	Reason     string
+}
+
+// ActionPreempt is the action of an audit entry that tells what a request took from live leases.
+const ActionPreempt = "preempt"
+
+// Taking is the request as the order that the audit log tells of.
+func (r LeaseRequest) Taking(at time.Time) Order {
+	return Order{
+		ID: r.ID, Kind: ActionPreempt, Run: r.Run, Actor: Actor{User: r.Holder.User, Host: r.Holder.Host, PID: r.Holder.PID}, Reason: r.Reason, At: at,
+	}
+}
+
+// A Preemption is what a request has taken from a run and nobody has published since: unless the run that took it still works on it, it is
+// nobody's.
+type Preemption struct {
+	Table  string
+	Axis   calendar.Axis
+	Set    calendar.Set
+	By     RunID // that took it
+	At     time.Time
+	Reason string // of that request
+}
+
+// MergePreemptions puts what was taken from a run in order: by time, then by table; what was taken at once is one.
+func MergePreemptions(all []Preemption) []Preemption {
+	slices.SortStableFunc(all, func(a, b Preemption) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Table, b.Table), cmp.Compare(a.By, b.By), cmp.Compare(a.Reason, b.Reason))
+	})
+	out := all[:0]
+	for _, p := range all {
+		if n := len(out) - 1; n >= 0 && out[n].Table == p.Table && out[n].By == p.By && out[n].At.Equal(p.At) && out[n].Reason == p.Reason {
+			out[n].Set = out[n].Set.Union(p.Set)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
 }

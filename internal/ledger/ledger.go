@@ -59,6 +59,12 @@ type Ledger interface {
 	// whoever came first; whoever does not wait comes last in its class. Requests that do not overlap never wait for one another.
 	// So that nothing can wait in a circle, who has something never waits for a waiter: what a run with a live lease wants to read nobody
 	// ahead keeps from it, and it may not wait to write. At most MaxWaiters wait: more are refused as if they did not want to.
+	//
+	// A request to Preempt takes what live leases of runs of a lower class have of its Writes, in the transaction that grants it: exactly the
+	// overlap, and nothing unless all is granted. Their claims shrink (a lease that has nothing left ends); what they had in flight there becomes
+	// unsettled, so that Lease.Settle names it. An attempt that has an intent there and has not ended is in the middle of a publish: it stays in
+	// the way as a conflict that says Publishing, and the caller asks again in a moment. So do leases of the same or a higher class, and
+	// whatever it would read. What was taken is noted in the RunRecord that it was taken from, and audited with the request's reason.
 	Acquire(ctx context.Context, req LeaseRequest) (*Lease, error)
 
 	// Renew extends leases by their TTL and returns those that are still live. A lease that is missing from the answer has ended
@@ -98,7 +104,7 @@ type Ledger interface {
 	Order(ctx context.Context, o Order) (history.Seq, error)
 
 	// PutRun stores a run, new or changed. The State of a stored run only moves forward; a run that has ended stays as it is.
-	// That it was asked to stop stays, whatever run.Stop says.
+	// What the ledger fills (Stop, Preempted) stays, whatever run says.
 	PutRun(ctx context.Context, run RunRecord) error
 
 	// Runs lists runs, newest first, at most limit. A filter's empty fields match all.
@@ -119,7 +125,8 @@ type Ledger interface {
 	StartAttempt(ctx context.Context, req AttemptRequest) (*Attempt, error)
 
 	// Intend stores what an attempt is about to publish, before it publishes (rule 11). ErrLost if the attempt's token has been
-	// superseded or its lease has ended.
+	// superseded or its lease has ended, or if it would publish or quarantine partitions that the attempt has in flight no longer, because
+	// they were taken or released. The rest it may still publish.
 	Intend(ctx context.Context, intent Intent) error
 
 	// Record tells what the warehouse has committed for an intent, and what else became of the attempt's partitions: quarantined,
@@ -131,7 +138,8 @@ type Ledger interface {
 	// class fix; otherwise by nobody, but where it is unchanged by whom it was.
 	Record(ctx context.Context, c Commit) (history.Seq, error)
 
-	// Fail ends an attempt that published nothing: all its partitions get the outcome. A cancelled attempt leaves no verdict.
+	// Fail ends an attempt that published nothing: all its partitions get the outcome, but for those that were taken from it or released. A
+	// cancelled attempt leaves no verdict.
 	Fail(ctx context.Context, f Failure) (history.Seq, error)
 
 	// Recheck records what checking rows that stand there came to (rule 15). It writes no data and needs no lease. Partitions whose

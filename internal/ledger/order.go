@@ -140,6 +140,7 @@ func SortLeases(all []LeaseRecord) {
 // Standing is what stands on some partitions of a table, for the Before and After of an audited order.
 type Standing struct {
 	Held, Claimed, InFlight, Unsettled calendar.Set
+	Leases                             []LeaseID // that claim some of it, sorted
 }
 
 type toldOrder struct {
@@ -152,6 +153,7 @@ type toldOrder struct {
 	Claimed   [][2]int64 `json:"claimed"`
 	InFlight  [][2]int64 `json:"in_flight"`
 	Unsettled [][2]int64 `json:"unsettled"`
+	Leases    []LeaseID  `json:"leases,omitempty"`
 }
 
 // Describe is the Before or After of an order over some partitions: JSON, of each set its first hundred intervals.
@@ -159,6 +161,7 @@ func (o Order) Describe(seq history.Seq, on Standing) string {
 	out := toldOrder{
 		Seq: int64(seq), Order: o.ID, Lease: o.Lease, Run: o.Run,
 		Held: ranges(on.Held), Claimed: ranges(on.Claimed), InFlight: ranges(on.InFlight), Unsettled: ranges(on.Unsettled),
+		Leases: on.Leases[:min(len(on.Leases), told)],
 	}
 	if !o.Until.IsZero() {
 		until := o.Until.UTC()

@@ -30,6 +30,8 @@ type RunRecord struct {
 	StartedAt time.Time
 	EndedAt   time.Time
 	Stop      StopRequest // filled by the ledger: that somebody wants it to end
+	// Preempted, filled by the ledger, is what was taken from it and nobody has published since.
+	Preempted []Preemption
 }
 
 // A RunFilter selects runs.
@@ -37,7 +39,9 @@ type RunFilter struct {
 	ID     RunID  // or a prefix of one
 	Table  string // key: runs that wrote it
 	Active bool   // not ended
-	Limit  int    // 0: 100
+	// Preempted: runs from which something was taken that nobody has published since.
+	Preempted bool
+	Limit     int // 0: 100
 }
 
 // An AttemptRecord is a stored attempt.

@@ -99,7 +99,7 @@ func (f *fixture) undisturbed() {
 }
 
 // typicalRun is what a run writes, one commit each: it plans, takes its lease, publishes, is refused by checks, renews, dies; another takes
-// over, settles and ends, while others wait.
+// over, settles and ends, while others wait; a fix preempts.
 func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 	at, first, second := w.Now(), w.Holder(), w.Holder()
 	lease := func(id string, holder ledger.Holder) ledger.LeaseRequest {
@@ -213,6 +213,17 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 			return err
 		},
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Acquire(ctx, lease3()); return err },
+		func(ctx ctx, l ledger.Ledger) error {
+			_, err := l.StartAttempt(ctx, attempt("3", "a-4", 0, 2))
+			return err
+		},
+		func(ctx ctx, l ledger.Ledger) error {
+			req := lease("7", second)
+			req.Class, req.Preempt, req.Reason, req.Writes = ledger.ClassFix, true, "the fix", []ledger.Claim{claim(1, 3)}
+			_, err := l.Acquire(ctx, req)
+			return err
+		},
+		func(ctx ctx, l ledger.Ledger) error { return l.Release(ctx, "l-7", nil) },
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderBreak)); return err },
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderHold)); return err },
 		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "6") },

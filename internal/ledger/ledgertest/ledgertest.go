@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Mark", markCases},
 		{"Order", orderCases},
 		{"Queue", queueCases},
+		{"Preempt", preemptCases},
 		{"Read", readCases},
 		{"Run", runCases},
 		{"Rules", ruleCases},

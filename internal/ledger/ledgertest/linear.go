@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -28,7 +27,7 @@ const (
 	raceTimeout = 2 * time.Minute
 )
 
-// Linearizable lets many goroutines acquire, start, end, release and look at the same few days of a few tables, through the handles in turn,
+// Linearizable lets many goroutines acquire, wait, preempt, start, end, release and look at the same few days of a few tables, through the handles in turn,
 // which are open on one store. What each was answered must be what one caller after the other would have been answered, in an order in which
 // nobody who had his answer comes after somebody who asked later (Herlihy and Wing, Linearizability, 1990). So at no moment two leases
 // overlap, every refusal names just who was in the way, tokens are drawn without gap or repetition, and nobody reads an old state.
@@ -55,20 +54,36 @@ func Linearizable(t *testing.T, seed uint64, w *World, handles []ledger.Ledger) 
 
 // An asked is what a caller wanted of a table.
 type asked struct {
-	what    string // acquire, start, end, release, look
+	what    string // acquire, settle, start, intend, end, release, look
 	table   string
 	lease   ledger.LeaseID
 	attempt ledger.AttemptID
 	set     calendar.Set
+	class   ledger.Class
 	wait    bool
+	preempt bool
 }
 
 // An answered is what he got.
 type answered struct {
-	refusedBy          []ledger.LeaseID // acquire: sorted; nil if it was granted
-	queued             bool
-	token              history.Token
-	reserved, inFlight calendar.Set
+	refusedBy                     []ledger.LeaseID // acquire: sorted; nil if it was granted
+	publishing, queued            bool
+	settle                        calendar.Set
+	token                         history.Token
+	refused                       error // which of refusals, if any
+	reserved, inFlight, unsettled calendar.Set
+}
+
+var refusals = []error{ledger.ErrLost, ledger.ErrUnsettled}
+
+// refusal is what of an error a model knows; the rest is an error.
+func refusal(err error) (answered, error) {
+	for _, is := range refusals {
+		if errors.Is(err, is) {
+			return answered{refused: is}, nil
+		}
+	}
+	return answered{}, err
 }
 
 type race struct {
@@ -115,7 +130,10 @@ func (r *racer) run(ctx context.Context) {
 		start := calendar.Partition(r.rng.IntN(raceDays))
 		in := asked{
 			what: "acquire", table: fmt.Sprintf("main/race%d", r.rng.IntN(raceTables)), lease: ledger.LeaseID(r.name("l")),
-			set: days(start, start+1+calendar.Partition(r.rng.IntN(4))), wait: r.rng.IntN(2) == 0,
+			set: days(start, start+1+calendar.Partition(r.rng.IntN(4))), wait: r.rng.IntN(2) == 0, class: ledger.ClassBackfill,
+		}
+		if r.rng.IntN(4) == 0 {
+			in.class, in.preempt = ledger.ClassFix, r.rng.IntN(4) > 0
 		}
 		got := r.acquire(ctx, in, holder)
 		for tries := r.rng.IntN(10); got.queued && tries > 0; tries-- {
@@ -123,6 +141,9 @@ func (r *racer) run(ctx context.Context) {
 		}
 		if got.refusedBy != nil && !got.queued {
 			continue
+		}
+		if !got.settle.Empty() {
+			r.settle(ctx, in, got.settle)
 		}
 		for n := r.rng.IntN(3); n > 0 && !got.queued; n-- {
 			r.attempt(ctx, in)
@@ -136,13 +157,14 @@ func (r *racer) run(ctx context.Context) {
 func (r *racer) acquire(ctx context.Context, in asked, holder ledger.Holder) answered {
 	return r.do(in, func() (answered, error) {
 		l, err := r.ledger.Acquire(ctx, ledger.LeaseRequest{
-			ID: in.lease, Run: ledger.RunID("r-" + in.lease), Class: ledger.ClassBackfill, Holder: holder, TTL: time.Hour, Settles: true,
-			Writes: []ledger.Claim{{Table: in.table, Axis: day, Set: in.set}}, Wait: in.wait,
+			ID: in.lease, Run: ledger.RunID("r-" + in.lease), Class: in.class, Holder: holder, TTL: time.Hour, Settles: true,
+			Writes: []ledger.Claim{{Table: in.table, Axis: day, Set: in.set}}, Wait: in.wait, Preempt: in.preempt,
 		})
 		if conflict, ok := errors.AsType[*ledger.ConflictError](err); ok {
 			out := answered{refusedBy: []ledger.LeaseID{}, queued: conflict.Queued}
 			for _, c := range conflict.Conflicts {
 				out.refusedBy = append(out.refusedBy, c.Lease)
+				out.publishing = out.publishing || c.Publishing
 			}
 			slices.Sort(out.refusedBy)
 			return out, nil
@@ -150,11 +172,23 @@ func (r *racer) acquire(ctx context.Context, in asked, holder ledger.Holder) ans
 		if err != nil {
 			return answered{}, err
 		}
-		return answered{token: l.Tokens[in.table]}, nil
+		out := answered{token: l.Tokens[in.table]}
+		for _, c := range l.Settle {
+			out.settle = c.Set
+		}
+		return out, nil
 	})
 }
 
-// attempt starts an attempt on the first day of a lease and gives it up.
+func (r *racer) settle(ctx context.Context, in asked, set calendar.Set) {
+	in.what, in.set = "settle", set
+	r.do(in, func() (answered, error) {
+		_, err := r.ledger.Settle(ctx, in.lease, in.table, in.set, nil)
+		return refusal(err)
+	})
+}
+
+// attempt starts an attempt on the first day of a lease and gives it up, at times in the middle of publishing it.
 func (r *racer) attempt(ctx context.Context, of asked) {
 	first, _ := of.set.First()
 	in := asked{what: "start", table: of.table, lease: of.lease, attempt: ledger.AttemptID(r.name("a")), set: calendar.Of(first)}
@@ -163,17 +197,29 @@ func (r *racer) attempt(ctx context.Context, of asked) {
 			ID: in.attempt, Lease: in.lease, Run: ledger.RunID("r-" + in.lease), Table: in.table, Set: in.set, Version: "v1", At: r.world.Now(),
 		})
 		if err != nil {
-			return answered{}, err
+			return refusal(err)
 		}
 		return answered{token: a.Token}, nil
 	})
 	r.look(ctx, in.table)
+	if out.refused != nil {
+		return
+	}
+	if r.rng.IntN(2) == 0 {
+		in.what = "intend"
+		r.do(in, func() (answered, error) {
+			return refusal(r.ledger.Intend(ctx, ledger.Intent{
+				Attempt: in.attempt, Table: in.table, Token: out.token, Version: "v1", Publish: []ledger.Content{{Partition: first, Rows: 1}},
+			}))
+		})
+		r.look(ctx, in.table)
+	}
 	in.what = "end"
 	r.do(in, func() (answered, error) {
 		_, err := r.ledger.Fail(ctx, ledger.Failure{
 			Attempt: in.attempt, Token: out.token, Outcome: history.Failed, Cancelled: true, Reason: "given up", At: r.world.Now(),
 		})
-		return answered{}, err
+		return refusal(err)
 	})
 }
 
@@ -183,88 +229,7 @@ func (r *racer) look(ctx context.Context, table string) {
 		if err != nil {
 			return answered{}, err
 		}
-		return answered{reserved: s.Table(table).Reserved, inFlight: s.Table(table).InFlight}, nil
+		h := s.Table(table)
+		return answered{reserved: h.Reserved, inFlight: h.InFlight, unsettled: h.Unsettled}, nil
 	})
-}
-
-// A raceState is a table as the model has it. It is never changed, only replaced.
-type raceState struct {
-	token  history.Token
-	leases map[ledger.LeaseID]calendar.Set
-	queue  []asked // in the order in which they came
-	flying map[ledger.AttemptID]calendar.Set
-}
-
-var raceModel = porcupine.Model{
-	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
-		byTable := map[string][]porcupine.Operation{}
-		for _, op := range all {
-			table := op.Input.(asked).table //nolint:forcetypeassert // nothing else is put in
-			byTable[table] = append(byTable[table], op)
-		}
-		return slices.Collect(maps.Values(byTable))
-	},
-	Init: func() any { return raceState{} },
-	Step: func(state, in, out any) (bool, any) {
-		return state.(raceState).step(in.(asked), out.(answered)) //nolint:forcetypeassert // as above
-	},
-	Equal: func(a, b any) bool {
-		x, y := a.(raceState), b.(raceState) //nolint:forcetypeassert // as above
-		same := func(a, b asked) bool { return a.lease == b.lease }
-		return x.token == y.token && slices.EqualFunc(x.queue, y.queue, same) && maps.EqualFunc(x.leases, y.leases, calendar.Set.Equal) && maps.EqualFunc(x.flying, y.flying, calendar.Set.Equal)
-	},
-}
-
-// step says whether a table that stands so may answer so, and how it stands afterwards.
-func (s raceState) step(in asked, out answered) (bool, raceState) {
-	own := func(w asked) bool { return w.lease == in.lease }
-	next := raceState{token: s.token, leases: maps.Clone(s.leases), queue: s.queue, flying: maps.Clone(s.flying)}
-	switch in.what {
-	case "acquire":
-		var inTheWay []ledger.LeaseID
-		for id, set := range s.leases {
-			if set.Overlaps(in.set) {
-				inTheWay = append(inTheWay, id)
-			}
-		}
-		place := slices.IndexFunc(s.queue, own)
-		for i, w := range s.queue {
-			if w.set.Overlaps(in.set) && (place < 0 || i < place) {
-				inTheWay = append(inTheWay, w.lease)
-			}
-		}
-		slices.Sort(inTheWay)
-		if out.refusedBy != nil {
-			if in.wait && place < 0 {
-				next.queue = append(slices.Clone(s.queue), in)
-			}
-			return len(inTheWay) > 0 && slices.Equal(inTheWay, out.refusedBy) && out.queued == in.wait, next
-		}
-		next.queue = slices.DeleteFunc(slices.Clone(s.queue), own)
-		if next.leases == nil {
-			next.leases = map[ledger.LeaseID]calendar.Set{}
-		}
-		next.leases[in.lease], next.token = in.set, s.token+1
-		return len(inTheWay) == 0 && out.token == next.token, next
-	case "start":
-		for _, set := range s.flying {
-			if set.Overlaps(in.set) {
-				return false, s
-			}
-		}
-		if next.flying == nil {
-			next.flying = map[ledger.AttemptID]calendar.Set{}
-		}
-		next.flying[in.attempt], next.token = in.set, s.token+1
-		return s.leases[in.lease].Covers(in.set) && out.token == next.token, next
-	case "end":
-		delete(next.flying, in.attempt)
-	case "release":
-		delete(next.leases, in.lease)
-		next.queue = slices.DeleteFunc(slices.Clone(s.queue), own)
-	case "look":
-		reserved, inFlight := calendar.UnionAll(slices.Collect(maps.Values(s.leases))...), calendar.UnionAll(slices.Collect(maps.Values(s.flying))...)
-		return out.reserved.Equal(reserved) && out.inFlight.Equal(inFlight), s
-	}
-	return true, next
 }

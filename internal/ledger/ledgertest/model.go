@@ -151,7 +151,7 @@ func (m *machine) acquire(*rapid.T) {
 		req.Wait, req.Run = true, ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 9).Draw(m.t, "waiting run")))
 	}
 	if m.chance(50, "another class") {
-		req.Class = rapid.SampledFrom(classes).Draw(m.t, "class")
+		req.Class, req.Preempt = rapid.SampledFrom(classes).Draw(m.t, "class"), m.chance(50, "preempts")
 	}
 	if m.chance(20, "reads") {
 		req.Reads = m.drawClaims("read")
@@ -291,9 +291,12 @@ func (m *machine) intend(*rapid.T) {
 		Hulls: []ledger.Hull{{Input: "main/b", Reach: calendar.Interval{Start: -3, End: 4}}}, ReadAt: m.w.Now(),
 	}
 	kept := a.Set
+	if m.chance(20, "leaves some") {
+		kept = kept.Intersect(m.drawSet("left"))
+	}
 	if m.chance(40, "quarantines") {
-		in.Quarantine = a.Set.Intersect(m.drawSet("quarantine"))
-		kept = a.Set.Minus(in.Quarantine)
+		in.Quarantine = kept.Intersect(m.drawSet("quarantine"))
+		kept = kept.Minus(in.Quarantine)
 		in.Reasons = map[calendar.Partition]string{}
 		for p := range in.Quarantine.Partitions() {
 			in.Reasons[p] = rapid.SampledFrom([]string{"low", "high"}).Draw(m.t, "reason")

@@ -143,7 +143,8 @@ func (l *Ledger) Intend(ctx context.Context, in ledger.Intent) error {
 	if err != nil {
 		return err
 	}
-	if in.Token != a.rec.Token || a.rec.State != running || l.leases[a.lease].ended || !a.unsettled.Empty() {
+	named := in.Named().Intersect(a.rec.Set)
+	if in.Token != a.rec.Token || a.rec.State != running || l.leases[a.lease].ended || !a.flight.Covers(named) {
 		return fmt.Errorf("attempt %s: %w", in.Attempt, ledger.ErrLost)
 	}
 	if err := in.Check(a.right()); err != nil {
@@ -259,6 +260,7 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 	if !c.Published.Empty() {
 		t.register(a, x.req, seq, c.At)
 	}
+	l.republished(a, c.Published)
 	a.rec.Published = a.rec.Published.Union(c.Published)
 	a.rec.Quarantined = a.rec.Quarantined.Union(quarantine)
 	a.rec.Hulls = in.Hulls
@@ -313,15 +315,17 @@ func (l *Ledger) Fail(ctx context.Context, f ledger.Failure) (history.Seq, error
 	seq, t := l.tick(), l.tables[a.rec.Table]
 	t.touched = seq
 	if !f.Cancelled {
-		for p := range a.rec.Set.Partitions() {
+		for p := range a.flight.Partitions() {
 			t.judge(p, a, f.CheckVersion, f.Outcome, f.ReasonOf(p), seq)
 		}
 		for _, m := range f.Metrics {
-			t.measure(m, seq)
+			if !a.rec.Set.Minus(a.flight).Contains(m.Partition) {
+				t.measure(m, seq)
+			}
 		}
 	}
 	if state == ledger.AttemptQuarantined {
-		a.rec.Quarantined = a.rec.Set
+		a.rec.Quarantined = a.flight
 	}
 	a.finish(seq, f.At, "")
 	a.rec.State, a.rec.Reason = state, f.Reason

@@ -53,13 +53,27 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (*ledger.
 		}
 	}
 	overdue := l.overdue(req)
+	taken := l.takes(req)
 	if conflicts := l.conflicts(req, overdue); len(conflicts) > 0 {
 		return nil, l.wait(req, conflicts)
 	}
-	if err := l.demandSettled(req, overdue); err != nil {
+	if err := l.demandSettled(req, overdue, taken); err != nil {
 		return nil, err
 	}
-	seq := l.tick()
+	if len(taken) == 0 {
+		return l.answer(l.grant(req, overdue, l.tick())), nil
+	}
+	var x *lease
+	l.ordered(req.Taking(l.opts.Now()), l.claims(union(taken)), func(seq history.Seq) {
+		l.take(taken, seq)
+		x = l.grant(req, overdue, seq)
+		l.notePreempted(taken, x)
+	})
+	return l.answer(x), nil
+}
+
+// grant makes a lease.
+func (l *Ledger) grant(req ledger.LeaseRequest, overdue []*lease, seq history.Seq) *lease {
 	for _, x := range overdue {
 		l.end(x, seq)
 	}
@@ -79,7 +93,7 @@ func (l *Ledger) Acquire(ctx context.Context, req ledger.LeaseRequest) (*ledger.
 	}
 	l.leases[req.ID] = x
 	l.leave(func(w ledger.LeaseRequest) bool { return w.ID == req.ID })
-	return l.answer(x), nil
+	return x
 }
 
 // answer is a lease as its holder gets it.
@@ -116,13 +130,19 @@ func (l *Ledger) sorted() []*lease {
 	return out
 }
 
+// An overlap is what a lease has of a claim: of one to write, or of one to read.
+type overlap struct {
+	ledger.Claim
+	writes bool
+}
+
 // inTheWay gives what a lease has that a request cannot share: partitions that both would write, and partitions in flight that the request
 // of another run would read.
-func (l *Ledger) inTheWay(req ledger.LeaseRequest, x *lease) []ledger.Claim {
-	var out []ledger.Claim
+func (l *Ledger) inTheWay(req ledger.LeaseRequest, x *lease) []overlap {
+	var out []overlap
 	for _, c := range req.Writes {
 		if set := c.Set.Intersect(x.writes[c.Table]); !set.Empty() {
-			out = append(out, ledger.Claim{Table: c.Table, Set: set})
+			out = append(out, overlap{ledger.Claim{Table: c.Table, Set: set}, true})
 		}
 	}
 	if x.req.Run == req.Run && !l.over(x) {
@@ -131,7 +151,7 @@ func (l *Ledger) inTheWay(req ledger.LeaseRequest, x *lease) []ledger.Claim {
 	for _, c := range req.Reads {
 		for _, a := range l.attempts {
 			if set := c.Set.Intersect(a.flight); a.lease == x.req.ID && a.rec.Table == c.Table && !set.Empty() {
-				out = append(out, ledger.Claim{Table: c.Table, Set: set})
+				out = append(out, overlap{ledger.Claim{Table: c.Table, Set: set}, false})
 			}
 		}
 	}
@@ -144,12 +164,19 @@ func (l *Ledger) conflicts(req ledger.LeaseRequest, overdue []*lease) []ledger.C
 		if slices.Contains(overdue, x) {
 			continue
 		}
-		sets := map[string]calendar.Set{}
+		taken, sets := l.takenFrom(x, req), map[string]calendar.Set{}
 		for _, c := range l.inTheWay(req, x) {
+			if c.writes {
+				c.Set = c.Set.Minus(taken[c.Table])
+			}
 			sets[c.Table] = sets[c.Table].Union(c.Set)
 		}
 		for key, set := range sets {
-			out = append(out, l.conflict(x, key, set))
+			if !set.Empty() {
+				c := l.conflict(x, key, set)
+				c.Publishing = preempts(req, x) && l.publishing(x, key).Overlaps(l.wants(req, key))
+				out = append(out, c)
+			}
 		}
 	}
 	for _, h := range l.holds {
@@ -180,10 +207,14 @@ func (l *Ledger) conflictOf(with ledger.LeaseRequest, since time.Time, key strin
 }
 
 // demandSettled refuses what would write over unsettled partitions without settling them, or read them.
-func (l *Ledger) demandSettled(req ledger.LeaseRequest, overdue []*lease) error {
+func (l *Ledger) demandSettled(req ledger.LeaseRequest, overdue []*lease, taken []taking) error {
 	if !req.Settles {
 		for _, c := range req.Writes {
-			if left := l.unsettled(c.Table, overdue).Intersect(c.Set); !left.Empty() {
+			left := l.unsettled(c.Table, overdue)
+			for _, t := range taken {
+				left = left.Union(l.flying(t.from, c.Table))
+			}
+			if left = left.Intersect(c.Set); !left.Empty() {
 				return fmt.Errorf("%d partitions of %s: %w", left.Count(), c.Table, ledger.ErrUnsettled)
 			}
 		}
@@ -290,17 +321,22 @@ func (l *Ledger) Release(ctx context.Context, id ledger.LeaseID, claims []ledger
 		if seq == 0 {
 			seq = l.tick()
 		}
-		shrink(x.writes, c)
-		l.tables[c.Table].touched = seq
-		for _, a := range l.attempts {
-			if a.lease == id && a.rec.Table == c.Table {
-				a.unsettled = a.unsettled.Union(a.flight.Intersect(back))
-				a.flight = a.flight.Minus(back)
-			}
-		}
+		l.takeFrom(x, c.Table, back, seq)
 	}
 	x.ended = len(x.writes)+len(x.reads) == 0
 	return nil
+}
+
+// takeFrom takes partitions from a lease that has them: what is in flight there becomes unsettled.
+func (l *Ledger) takeFrom(x *lease, key string, set calendar.Set, seq history.Seq) {
+	shrink(x.writes, ledger.Claim{Table: key, Set: set})
+	l.tables[key].touched = seq
+	for _, a := range l.attempts {
+		if a.lease == x.req.ID && a.rec.Table == key {
+			a.unsettled = a.unsettled.Union(a.flight.Intersect(set))
+			a.flight = a.flight.Minus(set)
+		}
+	}
 }
 
 func shrink(sets map[string]calendar.Set, c ledger.Claim) {

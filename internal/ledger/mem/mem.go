@@ -24,16 +24,17 @@ type Options struct {
 type Ledger struct {
 	opts Options
 
-	mu       sync.Mutex
-	clock    history.Seq
-	tables   map[string]*table
-	periods  map[string][]history.PeriodChange
-	leases   map[ledger.LeaseID]*lease
-	queue    []*waiter // in the order in which they came
-	holds    []*hold
-	attempts []*attempt // in the order of their start
-	runs     []ledger.RunRecord
-	audit    []ledger.AuditEntry
+	mu        sync.Mutex
+	clock     history.Seq
+	tables    map[string]*table
+	periods   map[string][]history.PeriodChange
+	leases    map[ledger.LeaseID]*lease
+	queue     []*waiter // in the order in which they came
+	holds     []*hold
+	preempted []preemption
+	attempts  []*attempt // in the order of their start
+	runs      []ledger.RunRecord
+	audit     []ledger.AuditEntry
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)

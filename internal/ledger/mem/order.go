@@ -266,7 +266,9 @@ func (l *Ledger) on(c ledger.Claim) ledger.Standing {
 		s.Held = s.Held.Union(l.standing(h, c.Table).Intersect(c.Set))
 	}
 	for _, x := range l.sorted() {
-		s.Claimed = s.Claimed.Union(x.writes[c.Table].Intersect(c.Set))
+		if has := x.writes[c.Table].Intersect(c.Set); !has.Empty() {
+			s.Claimed, s.Leases = s.Claimed.Union(has), append(s.Leases, x.req.ID)
+		}
 	}
 	for _, a := range l.attempts {
 		if a.rec.Table == c.Table {

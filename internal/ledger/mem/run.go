@@ -24,6 +24,7 @@ func (l *Ledger) PutRun(ctx context.Context, r ledger.RunRecord) error {
 	if r.ID == "" {
 		return errors.New("a run needs an id")
 	}
+	r.Preempted = nil
 	i := l.run(r.ID)
 	switch {
 	case i < 0:
@@ -46,7 +47,8 @@ func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) ([]ledger.RunReco
 	var out []ledger.RunRecord
 	for _, r := range slices.Backward(l.runs) {
 		wrote := f.Table == "" || slices.ContainsFunc(r.Sets, func(c ledger.Claim) bool { return c.Table == f.Table })
-		if strings.HasPrefix(string(r.ID), string(f.ID)) && wrote && !(f.Active && r.Ended) {
+		r.Preempted = l.preemptedOf(r.ID)
+		if strings.HasPrefix(string(r.ID), string(f.ID)) && wrote && !(f.Active && r.Ended) && !(f.Preempted && len(r.Preempted) == 0) {
 			out = append(out, r)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
 )
@@ -111,10 +112,11 @@ func (t *tx) intend(in ledger.Intent) error {
 	}
 	lost := in.Token != a.Token || !a.running() || a.lost
 	if !lost && !a.settled {
-		lost, err = t.first(func(row) error { return nil }, anyFlight+` AND unsettled = 1`, a.flights()...)
+		left, err := t.flying(a)
 		if err != nil {
 			return err
 		}
+		lost = !left.Covers(in.Named().Intersect(a.Set))
 	}
 	if lost {
 		return fmt.Errorf("attempt %s: %w", in.Attempt, ledger.ErrLost)
@@ -190,6 +192,17 @@ const (
 	anyFlight = `SELECT 1 FROM flight ` + ofAttempt
 )
 
+// flying is what an attempt has in flight still.
+func (t *tx) flying(a *attempt) (calendar.Set, error) {
+	if a.settled {
+		return a.Set, nil
+	}
+	var ivs []calendar.Interval
+	err := t.query(func(r row) error { ivs = append(ivs, r.interval(0)); return nil },
+		`SELECT start, end FROM flight `+ofAttempt+` AND unsettled = 0`, a.flights()...)
+	return calendar.NewSet(ivs...), err
+}
+
 func (a *attempt) flights() []any {
 	over := a.Set.Bounds()
 	return []any{a.id, over.Start, over.End, a.tableID}
@@ -231,17 +244,23 @@ func (t *tx) fail(f ledger.Failure) (history.Seq, error) {
 	if err != nil {
 		return 0, err
 	}
+	left, err := t.flying(a)
+	if err != nil {
+		return 0, err
+	}
 	seq := t.touch(tab)
 	if !f.Cancelled {
-		if err := t.judge(tab, a, a.Set, f.CheckVersion, f.Outcome, f.ReasonOf, seq); err != nil {
+		if err := t.judge(tab, a, left, f.CheckVersion, f.Outcome, f.ReasonOf, seq); err != nil {
 			return 0, err
 		}
-		if err := t.measure(tab, f.Metrics, seq); err != nil {
+		lost := a.Set.Minus(left)
+		kept := slices.DeleteFunc(slices.Clone(f.Metrics), func(m ledger.Metric) bool { return lost.Contains(m.Partition) })
+		if err := t.measure(tab, kept, seq); err != nil {
 			return 0, err
 		}
 	}
 	if state == ledger.AttemptQuarantined {
-		a.Quarantined = a.Set
+		a.Quarantined = left
 	}
 	a.State, a.Reason, a.EndedAt, a.endedSeq = state, f.Reason, f.At, seq
 	return seq, t.closeAttempt(a)

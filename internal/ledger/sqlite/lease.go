@@ -96,27 +96,52 @@ func (t *tx) acquire(req ledger.LeaseRequest) (out *ledger.Lease, queued, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	ending, conflicts, err := t.refusals(req, wants, way)
+	r, err := t.rule(req, wants, way)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(conflicts) > 0 {
-		queued, err = t.wait(req, wants, &ledger.ConflictError{Conflicts: conflicts})
+	if len(r.conflicts) > 0 {
+		queued, err = t.wait(req, wants, &ledger.ConflictError{Conflicts: r.conflicts})
 		return nil, queued, err
 	}
-	if err := way.demandSettled(req, ending); err != nil {
+	if err := way.demandSettled(req, r); err != nil {
 		return nil, nil, err
 	}
-	for _, x := range ending {
-		if err := t.endLease(x); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err := t.leave(req.ID); err != nil {
-		return nil, nil, err
-	}
-	out, err = t.grant(req)
+	out, err = t.makeWay(req, r)
 	return out, nil, err
+}
+
+// makeWay ends what is over and takes what the request takes, and grants it.
+func (t *tx) makeWay(req ledger.LeaseRequest, r ruling) (out *ledger.Lease, err error) {
+	grant := func() error {
+		for _, x := range r.ending {
+			if err := t.endLease(x); err != nil {
+				return err
+			}
+		}
+		if err := t.take(r.taken); err != nil {
+			return err
+		}
+		if err := t.leave(req.ID); err != nil {
+			return err
+		}
+		lease, err := t.grant(req)
+		if err != nil {
+			return err
+		}
+		out = lease
+		return t.notePreempted(req, r.taken)
+	}
+	if len(r.taken) == 0 {
+		err := grant()
+		return out, err
+	}
+	claims, err := t.claimsTaken(r.taken)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.ordered(req.Taking(t.ledger.opts.Now()), claims, grant)
+	return out, err
 }
 
 // endLease ends a lease: what it has in flight becomes unsettled, the rest is free.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -76,12 +77,12 @@ func (t *tx) holdable(claims []ledger.Claim, but ledger.RunID) ([]*lease, error)
 			kept = append(kept, o)
 		}
 	}
-	ending, conflicts, err := t.standAside(kept)
-	if err == nil && len(conflicts) > 0 {
-		ledger.SortConflicts(conflicts)
-		err = &ledger.ConflictError{Conflicts: conflicts}
+	r, err := t.standAside(kept, nil)
+	if err == nil && len(r.conflicts) > 0 {
+		ledger.SortConflicts(r.conflicts)
+		err = &ledger.ConflictError{Conflicts: r.conflicts}
 	}
-	return ending, err
+	return r.ending, err
 }
 
 // hold puts a hold on.
@@ -295,10 +296,22 @@ func (t *tx) on(c ledger.Claim) (out ledger.Standing, err error) {
 	for _, h := range held {
 		out.Held = out.Held.Union(h.part)
 	}
-	err = t.claimsOver(tab.id, c.Set, func(part calendar.Set, _ int64) { out.Claimed = out.Claimed.Union(part) })
+	var leases []int64
+	err = t.claimsOver(tab.id, c.Set, func(part calendar.Set, lease int64) {
+		out.Claimed, leases = out.Claimed.Union(part), append(leases, lease)
+	})
 	if err != nil {
 		return out, err
 	}
+	for _, id := range leases {
+		x, err := t.lease(id)
+		if err != nil {
+			return out, err
+		}
+		out.Leases = append(out.Leases, x.name)
+	}
+	slices.Sort(out.Leases)
+	out.Leases = slices.Compact(out.Leases)
 	err = t.flightsOver(tab.id, c.Set, func(f flight) {
 		if f.unsettled {
 			out.Unsettled = out.Unsettled.Union(f.set)

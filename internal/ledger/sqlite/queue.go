@@ -23,6 +23,7 @@ func (w *waiter) read(r row) {
 	*w = waiter{id: r.int(0), deadline: time.Duration(r.int(4)), since: r.time(5), req: ledger.LeaseRequest{
 		ID: ledger.LeaseID(r.text(1)), Run: ledger.RunID(r.text(2)), Class: ledger.Class(r.text(3)),
 		Holder: ledger.Holder{Host: r.text(6), Boot: r.text(7), PID: int(r.int(8)), Start: r.int(9), User: r.text(10)}, Reason: r.text(11),
+		Preempt: r.bool(12),
 	}}
 }
 
@@ -253,11 +254,11 @@ func (t *tx) putWaiter(w *waiter, req ledger.LeaseRequest, wants []want) error {
 	h := req.Holder
 	_, err := t.first(func(r row) error { w.id = r.int(0); return nil },
 		`INSERT INTO waiter (id, name, run, class, deadline, since, host, boot, pid, started, owner, reason, preempts)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET deadline = excluded.deadline, host = excluded.host, boot = excluded.boot, pid = excluded.pid,
 		started = excluded.started, owner = excluded.owner, reason = excluded.reason, preempts = excluded.preempts RETURNING id`,
 		place, string(req.ID), string(req.Run), string(req.Class), t.ledger.opts.Machine.Clock()+req.TTL, w.since, h.Host, h.Boot, h.PID, h.Start, h.User,
-		req.Reason)
+		req.Reason, req.Preempt)
 	if err != nil {
 		return err
 	}
@@ -323,9 +324,11 @@ func (v look) waiters(f ledger.LeaseFilter) ([]ledger.LeaseRecord, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, r.WaitsFor, err = v.refusals(w.req, wants, way); err != nil {
+		met, err := v.rule(w.req, wants, way)
+		if err != nil {
 			return nil, err
 		}
+		r.WaitsFor = met.conflicts
 		out = append(out, r)
 	}
 	return out, nil

@@ -95,6 +95,9 @@ func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, qu
 	if err := t.measure(tab, measured, seq); err != nil {
 		return err
 	}
+	if err := t.republished(tab, a, c.Published); err != nil {
+		return err
+	}
 	if !c.Published.Empty() {
 		if err := t.register(tab, a, seq, c.At); err != nil {
 			return err

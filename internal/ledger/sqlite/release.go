@@ -36,7 +36,12 @@ func (t *tx) release(id ledger.LeaseID, claims []ledger.Claim) error {
 			return err
 		}
 	}
-	_, err = t.exec(`UPDATE lease SET ended = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM claim WHERE lease_id = ?1)
+	return t.endEmpty(&x)
+}
+
+// endEmpty ends a lease that has nothing any more.
+func (t *tx) endEmpty(x *lease) error {
+	_, err := t.exec(`UPDATE lease SET ended = 1 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM claim WHERE lease_id = ?1)
 		AND NOT EXISTS (SELECT 1 FROM reading WHERE lease_id = ?1)`, x.id)
 	return err
 }
@@ -57,9 +62,14 @@ func (t *tx) giveBack(x *lease, tab *table, set calendar.Set) error {
 			return err
 		}
 	}
+	return t.takeFrom(x, tab, set)
+}
+
+// takeFrom takes what a lease has claimed of a set: what is in flight there becomes unsettled.
+func (t *tx) takeFrom(x *lease, tab *table, set calendar.Set) error {
 	var back, whole []calendar.Interval
 	over := set.Bounds()
-	err = t.query(func(r row) error {
+	err := t.query(func(r row) error {
 		if part := set.Within(r.interval(0)); r.int(2) == x.id && !part.Empty() {
 			back, whole = append(back, part.Intervals()...), append(whole, r.interval(0))
 		}

@@ -127,6 +127,9 @@ func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) (out []ledger.Run
 	if f.Active {
 		add("ended = 0")
 	}
+	if f.Preempted {
+		add("name IN (SELECT run FROM preemption)")
+	}
 	query := `SELECT record, stop FROM run`
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
@@ -134,11 +137,17 @@ func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) (out []ledger.Run
 	args = append(args, f.Most())
 	err = l.read(ctx, func(s *session) error {
 		out = nil
-		return s.query(func(r row) error {
+		err := s.query(func(r row) error {
 			v, err := readRun(r)
 			out = append(out, v)
 			return err
 		}, query+" ORDER BY started DESC, id DESC LIMIT ?", args...)
+		for i := range out {
+			if err == nil {
+				out[i].Preempted, err = s.preemptedOf(out[i].ID)
+			}
+		}
+		return err
 	})
 	return out, err
 }

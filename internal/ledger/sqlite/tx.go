@@ -40,6 +40,7 @@ type table struct {
 	touched  history.Seq
 	dirty    bool
 	unread   bool       // it is known that no lease reads it
+	whole    bool       // it is known that nothing was taken of it that nobody has published since
 	versions *[]version // nil: not read yet
 }
 

@@ -13,8 +13,9 @@ type obstacle struct {
 	key       string
 	set       calendar.Set
 	lease     int64
-	write     bool // the claim is to write
-	flight    bool // it is in flight; otherwise it is reserved
+	attempt   int64 // of what is in flight
+	write     bool  // the claim is to write
+	flight    bool  // it is in flight; otherwise it is reserved
 	unsettled bool
 }
 
@@ -65,7 +66,7 @@ func (v look) inTheWay(run ledger.RunID, wants []want) (obstacles, error) {
 			}
 		}
 		err := v.flightsOver(w.table, w.set, func(f flight) {
-			out = append(out, obstacle{key: w.key, set: f.set, lease: f.lease, write: w.write, flight: true, unsettled: f.unsettled})
+			out = append(out, obstacle{key: w.key, set: f.set, lease: f.lease, attempt: f.attempt, write: w.write, flight: true, unsettled: f.unsettled})
 		})
 		if err != nil {
 			return nil, err
@@ -75,23 +76,23 @@ func (v look) inTheWay(run ledger.RunID, wants []want) (obstacles, error) {
 	return out, err
 }
 
-// refusals gives the leases in the way that are over, and the conflicts with all that is not: live leases, holds, and waiters ahead.
-func (v look) refusals(req ledger.LeaseRequest, wants []want, way obstacles) ([]*lease, []ledger.Conflict, error) {
-	ending, conflicts, err := v.standAside(way)
+// rule judges a request by all that it meets: live leases, holds, and waiters ahead.
+func (v look) rule(req ledger.LeaseRequest, wants []want, way obstacles) (ruling, error) {
+	r, err := v.standAside(way, &req)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	held, err := v.heldConflicts(wants)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	ahead, err := v.ahead(req, wants)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
-	conflicts = slices.Concat(conflicts, held, ahead)
-	ledger.SortConflicts(conflicts)
-	return ending, conflicts, nil
+	r.conflicts = slices.Concat(r.conflicts, held, ahead)
+	ledger.SortConflicts(r.conflicts)
+	return r, nil
 }
 
 // dropOwn takes away what the run itself has in flight, under a live lease, where it would read.
@@ -151,38 +152,102 @@ func (s *session) flightsOver(table int64, set calendar.Set, each func(flight)) 
 	}, selectFlights, table, over.Start, over.End)
 }
 
-// standAside gives the leases in the way that are over, and the conflicts with those that are not.
-func (v look) standAside(way obstacles) (ending []*lease, conflicts []ledger.Conflict, err error) {
-	leases := map[int64]*lease{}
-	overlaps := map[int64]map[string]calendar.Set{}
+// A ruling is what becomes of the leases in the way of a request.
+type ruling struct {
+	ending    []*lease // they are over
+	taken     []taking // of those that are not, what the request takes
+	conflicts []ledger.Conflict
+}
+
+// A taking is what a request takes of a live lease.
+type taking struct {
+	from *lease
+	key  string
+	set  calendar.Set
+}
+
+// A meeting is what a lease has of what a request wants of a table.
+type meeting struct {
+	reserved calendar.Set // of what it would write
+	flying   obstacles    // of that
+	read     calendar.Set // in flight, of what it would read
+}
+
+// standAside judges the leases in the way. Without a request nothing is taken.
+func (v look) standAside(way obstacles, req *ledger.LeaseRequest) (out ruling, err error) {
+	met := map[int64]map[string]*meeting{}
 	for _, o := range way {
-		if o.unsettled || (o.write && o.flight) {
-			continue // not reserved; or told already by the claim under which it is
+		if o.unsettled {
+			continue // of a lease that has ended
 		}
-		if leases[o.lease] == nil {
-			x, err := v.lease(o.lease)
-			if err != nil {
-				return nil, nil, err
-			}
-			leases[o.lease], overlaps[o.lease] = x, map[string]calendar.Set{}
+		if met[o.lease] == nil {
+			met[o.lease] = map[string]*meeting{}
 		}
-		overlaps[o.lease][o.key] = overlaps[o.lease][o.key].Union(o.set)
+		m := met[o.lease][o.key]
+		if m == nil {
+			m = &meeting{}
+			met[o.lease][o.key] = m
+		}
+		switch {
+		case !o.write:
+			m.read = m.read.Union(o.set)
+		case o.flight:
+			m.flying = append(m.flying, o)
+		default:
+			m.reserved = m.reserved.Union(o.set)
+		}
 	}
-	for _, id := range sortedKeys(leases) {
-		x := leases[id]
+	for _, id := range sortedKeys(met) {
+		x, err := v.lease(id)
+		if err != nil {
+			return out, err
+		}
 		if v.over(x) {
-			ending = append(ending, x)
+			out.ending = append(out.ending, x)
 			continue
 		}
-		for key, set := range overlaps[id] {
-			c, err := v.conflict(x, key, set)
-			if err != nil {
-				return nil, nil, err
+		for _, key := range sortedKeys(met[id]) {
+			if err := v.meet(x, key, met[id][key], req, &out); err != nil {
+				return out, err
 			}
-			conflicts = append(conflicts, c)
 		}
 	}
-	return ending, conflicts, nil
+	return out, nil
+}
+
+// meet judges what a live lease has of a table.
+func (v look) meet(x *lease, key string, m *meeting, req *ledger.LeaseRequest, out *ruling) (err error) {
+	stays, publishing := m.reserved, calendar.Set{}
+	if req != nil && req.Preempt && x.class.Rank() < req.Class.Rank() {
+		if publishing, err = v.publishing(m.flying); err != nil {
+			return err
+		}
+		stays = publishing
+	}
+	if taken := m.reserved.Minus(stays); !taken.Empty() {
+		out.taken = append(out.taken, taking{x, key, taken})
+	}
+	if stays = stays.Union(m.read); stays.Empty() {
+		return nil
+	}
+	c, err := v.conflict(x, key, stays)
+	c.Publishing = !publishing.Empty()
+	out.conflicts = append(out.conflicts, c)
+	return err
+}
+
+// publishing gives those of some flights whose attempts have stored what they are about to publish.
+func (v look) publishing(flying obstacles) (out calendar.Set, err error) {
+	for _, o := range flying {
+		intended, err := v.first(func(row) error { return nil }, `SELECT 1 FROM attempt WHERE id = ? AND intent IS NOT NULL`, o.attempt)
+		if err != nil {
+			return out, err
+		}
+		if intended {
+			out = out.Union(o.set)
+		}
+	}
+	return out, nil
 }
 
 func (s *session) conflict(x *lease, key string, overlap calendar.Set) (ledger.Conflict, error) {
@@ -198,10 +263,14 @@ func (s *session) conflict(x *lease, key string, overlap calendar.Set) (ledger.C
 }
 
 // demandSettled refuses to write over unsettled partitions without settling them, and to read them.
-func (way obstacles) demandSettled(req ledger.LeaseRequest, ending []*lease) error {
+func (way obstacles) demandSettled(req ledger.LeaseRequest, r ruling) error {
+	ends := func(o obstacle) bool {
+		return slices.ContainsFunc(r.ending, func(x *lease) bool { return x.id == o.lease }) ||
+			(o.write && slices.ContainsFunc(r.taken, func(t taking) bool { return t.from.id == o.lease }))
+	}
 	left, key := calendar.Set{}, ""
 	for _, o := range way {
-		doubtful := o.unsettled || (o.flight && slices.ContainsFunc(ending, func(x *lease) bool { return x.id == o.lease }))
+		doubtful := o.unsettled || (o.flight && ends(o))
 		if !doubtful || (o.write && req.Settles) {
 			continue
 		}

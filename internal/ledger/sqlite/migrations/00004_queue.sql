@@ -43,7 +43,8 @@ CREATE TABLE preemption (
   table_id INTEGER NOT NULL REFERENCES tables,
   start INTEGER NOT NULL,
   end INTEGER NOT NULL,
-  by TEXT NOT NULL,            -- the run that took them
+  token INTEGER NOT NULL,      -- of the lease that took them: attempts with a higher one are later
+  by TEXT NOT NULL,            -- its run
   at INTEGER NOT NULL,
   reason TEXT NOT NULL,
   CHECK (start < end)
