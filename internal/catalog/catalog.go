@@ -293,7 +293,7 @@ const (
 	CheckSQL          CheckKind = "sql"
 )
 
-// A Producer is one command that makes several tables: one attempt, one lease over all.
+// A Producer is one command that makes several tables at once: they have one axis, one warehouse, and the command with all that belongs to it.
 type Producer struct {
 	Name   string
 	Tables []string

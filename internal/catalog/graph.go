@@ -27,15 +27,17 @@ func (e *Edge) windows() []Window {
 // A Graph is the tables of a project and what they read of one another. It never changes.
 type Graph struct {
 	tables     map[string]*Table
-	out, in    map[string][]*Edge // by reader, by what is read; in the order of the file
+	out, in    map[string][]*Edge  // by reader, by what is read; in the order of the file
+	makes      map[string][]*Table // by producer, in the order of the file
 	components []Component
 }
 
-// A Component is a table, or tables that read one another in a loop.
+// A Component is a table, the tables of a producer, or tables that read one another in a loop. What one table of a producer reads comes before
+// all of them, and what reads one comes after all.
 type Component struct {
 	// Tables are in the order of the file; in a loop each comes after those that it reads at the same time.
 	Tables []*Table
-	// Loop: the tables read one another, or the one table reads itself.
+	// Loop: the tables read one another, or the one table reads itself; the tables of a producer count as one.
 	Loop bool
 	// Span is the smallest sum of lags round a loop, at least 1: what a partition leads back to ends at least this much earlier. It counts
 	// cells where Cells is set, because all tables of the loop have one axis, and hours otherwise.
@@ -60,9 +62,12 @@ func (c Component) MaxChunk(t *Table) int {
 // NewGraph builds the graph of a project. A loop of tables whose partitions loop too is an error: Errors, one for each such loop found.
 // Inputs that name no table of the project are left out; Load has told of them.
 func NewGraph(p *Project) (*Graph, error) {
-	g := &Graph{tables: make(map[string]*Table, len(p.Tables)), out: map[string][]*Edge{}, in: map[string][]*Edge{}}
+	g := &Graph{tables: make(map[string]*Table, len(p.Tables)), out: map[string][]*Edge{}, in: map[string][]*Edge{}, makes: map[string][]*Table{}}
 	for _, t := range p.Tables {
 		g.tables[t.Name] = t
+		if t.Producer != "" {
+			g.makes[t.Producer] = append(g.makes[t.Producer], t)
+		}
 	}
 	names := relationNames(p)
 	for _, t := range p.Tables {
@@ -185,12 +190,23 @@ func (g *Graph) Watched(name string) []string {
 	return out
 }
 
+// before are the tables that a table is tied to in the order: those that it reads, and those that are made with it.
+func (g *Graph) before(t *Table) []*Table {
+	edges, with := g.out[t.Name], g.makes[t.Producer]
+	out := make([]*Table, 0, len(edges)+len(with))
+	for _, e := range edges {
+		out = append(out, e.Read)
+	}
+	return append(out, with...)
+}
+
 // strong gives the strongly connected components, each after those it reads (R. Tarjan, "Depth-First Search and Linear Graph Algorithms",
 // 1972), without recursion: a chain of tables may be long.
 func (g *Graph) strong(tables []*Table) [][]*Table {
 	type frame struct {
-		t    *Table
-		next int // of its edges
+		t      *Table
+		before []*Table
+		next   int // of before
 	}
 	place := make(map[*Table]int, len(tables))
 	for i, t := range tables {
@@ -204,7 +220,7 @@ func (g *Graph) strong(tables []*Table) [][]*Table {
 		index[t] = len(index) + 1
 		low[t] = index[t]
 		stack, onStack[t] = append(stack, t), true
-		return frame{t: t}
+		return frame{t: t, before: g.before(t)}
 	}
 	for _, root := range tables {
 		if index[root] != 0 {
@@ -213,8 +229,8 @@ func (g *Graph) strong(tables []*Table) [][]*Table {
 		frames := []frame{enter(root)}
 		for len(frames) > 0 {
 			f := &frames[len(frames)-1]
-			if edges := g.out[f.t.Name]; f.next < len(edges) {
-				read := edges[f.next].Read
+			if f.next < len(f.before) {
+				read := f.before[f.next]
 				f.next++
 				if index[read] == 0 {
 					frames = append(frames, enter(read))

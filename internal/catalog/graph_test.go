@@ -21,6 +21,13 @@ func someProject(t *rapid.T, grains []calendar.Grain) *Project {
 			Name: fmt.Sprintf("t%d", i), Relation: fmt.Sprintf("t%d", i), Axis: calendar.Axis{Grain: rapid.SampledFrom(grains).Draw(t, "grain")},
 		})
 	}
+	if rapid.Bool().Draw(t, "producer") {
+		for _, x := range p.Tables {
+			if x.Axis == p.Tables[0].Axis && rapid.Bool().Draw(t, "made together") {
+				x.Producer = "pair"
+			}
+		}
+	}
 	for _, x := range p.Tables {
 		for _, in := range p.Tables {
 			switch rapid.IntRange(0, 5).Draw(t, "edge") {
@@ -54,11 +61,23 @@ type cell struct {
 	p     calendar.Partition
 }
 
-// cellsRead are the cells that a cell reads, by definition, within bounds.
+// together reports whether two tables are one, or made at once.
+func together(a, b *Table) bool { return a == b || a.Producer != "" && a.Producer == b.Producer }
+
+// cellsRead are the cells that a cell, or what is made with it, reads, by definition, within bounds.
 func cellsRead(g *Graph, c cell) []cell {
 	var out []cell
-	t := g.tables[c.table]
-	for _, e := range g.out[c.table] {
+	for _, t := range g.tables {
+		if together(t, g.tables[c.table]) {
+			out = append(out, tableReads(g, t, c)...)
+		}
+	}
+	return out
+}
+
+func tableReads(g *Graph, t *Table, c cell) []cell {
+	var out []cell
+	for _, e := range g.out[t.Name] {
 		for _, w := range e.windows() {
 			last := lastRead(w, t.Axis, c.p, e.Read.Axis)
 			out = append(out, cell{e.Read.Name, last})
@@ -113,7 +132,7 @@ func TestLoopsOfCells(t *testing.T) {
 				at := todo[0]
 				todo = todo[1:]
 				for _, next := range cellsRead(g, at) {
-					if next.table == start.table && next.p > start.p-max(chunk[x.Name], 1) {
+					if together(g.tables[next.table], x) && next.p > start.p-max(chunk[x.Name], 1) {
 						t.Fatalf("%s of %v leads to %v, and chunks have %d", x.Axis.Grain, start, next, chunk[x.Name])
 					}
 					if !seen[next] {
@@ -163,25 +182,32 @@ func TestLoopsOfCellsRefused(t *testing.T) {
 // realLoop follows a printed loop by the latest partition of each input.
 func realLoop(g *Graph, p *Project, printed string) bool {
 	var names []string
+	reader := map[int]string{} // where it is another table of the producer that reads on
 	for i, part := range strings.Split(printed, " -> ") {
 		name, _, _ := strings.Cut(part, " ")
+		reader[i] = name
+		if _, other, ok := strings.Cut(part, ", which pair makes with "); ok {
+			if reader[i] = other; !together(p.Table(name), p.Table(other)) {
+				return false
+			}
+		}
 		if names = append(names, name); i > 0 && p.Table(name) == nil {
 			return false
 		}
 	}
 	at := calendar.Partition(20000)
 	for i := 1; i < len(names); i++ {
-		k := slices.IndexFunc(g.out[names[i-1]], func(e *Edge) bool { return e.Read.Name == names[i] })
+		k := slices.IndexFunc(g.out[reader[i-1]], func(e *Edge) bool { return e.Read.Name == names[i] })
 		if k < 0 {
 			return false
 		}
 		latest := calendar.Beginning
-		for _, w := range g.out[names[i-1]][k].windows() {
+		for _, w := range g.out[reader[i-1]][k].windows() {
 			latest = max(latest, lastRead(w, calendar.Axis{Grain: calendar.Day}, at, calendar.Axis{Grain: calendar.Day}))
 		}
 		at = latest
 	}
-	return names[0] == names[len(names)-1] && at >= 20000
+	return names[0] == reader[len(names)-1] && at >= 20000
 }
 
 // TestOrder: each component comes after all that it reads, every table is in one, and within a loop what is read at the same time first.
@@ -194,7 +220,9 @@ func TestOrder(t *testing.T) {
 		}
 		place, part := map[string]int{}, map[string]int{}
 		for i, c := range g.Order() {
-			if c.Loop != (len(c.Tables) > 1 || slices.Contains(g.Upstream(c.Tables[0].Name), c.Tables[0].Name)) {
+			within := func(e *Edge) bool { return slices.Contains(c.Tables, e.Read) }
+			loop := slices.ContainsFunc(c.Tables, func(x *Table) bool { return slices.ContainsFunc(g.Inputs(x.Name), within) })
+			if c.Loop != loop || !loop && slices.ContainsFunc(c.Tables, func(x *Table) bool { return !together(x, c.Tables[0]) }) {
 				t.Fatalf("loop %v of %d tables", c.Loop, len(c.Tables))
 			}
 			if c.Loop && (c.Span < 1 || !c.Cells) {
@@ -202,6 +230,13 @@ func TestOrder(t *testing.T) {
 			}
 			for _, x := range c.Tables {
 				place[x.Name], part[x.Name] = len(place), i
+			}
+		}
+		for _, x := range p.Tables {
+			for _, y := range p.Tables {
+				if together(x, y) && part[x.Name] != part[y.Name] {
+					t.Fatalf("%s and %s are made together, and stand apart", x.Name, y.Name)
+				}
 			}
 		}
 		if len(place) != len(p.Tables) {
@@ -269,6 +304,38 @@ func TestComponent(t *testing.T) {
 	}
 	if len(g.Consumers("games")) != 2 || g.Table("games") != p.Tables[2] || g.Table("nothing") != nil {
 		t.Error("consumers or tables")
+	}
+}
+
+// TestProducerInTheOrder: what one table of a producer reads comes before all of them, what reads one of them after all; a producer whose
+// tables read one another at the same time, whichever way round, cannot be run, and one that reads its own earlier partitions is a loop.
+func TestProducerInTheOrder(t *testing.T) {
+	made := func(x *Table) *Table { x.Producer = "box"; return x }
+	order := func(tables ...*Table) string {
+		g, err := NewGraph(&Project{Tables: tables})
+		if err != nil {
+			return err.Error()
+		}
+		var out []string
+		for _, c := range g.Order() {
+			var names []string
+			for _, x := range c.Tables {
+				names = append(names, x.Name)
+			}
+			out = append(out, strings.Join(names, "+")+fmt.Sprint(c.Span))
+		}
+		return strings.Join(out, " ")
+	}
+	for want, tables := range map[string][]*Table{
+		"x0 y0 a+b0 r0":                 {made(table("a", input("x", 0))), table("x"), table("r", input("a", 0)), table("y"), made(table("b", input("y", 0)))},
+		"c+a+b2":                        {made(table("a")), table("c", input("a", -2)), made(table("b", input("c", 0)))},
+		"a+b3":                          {made(table("a", input("a", -3))), made(table("b", input("a", -5)))},
+		"a -> b (days -3 to 0), which box makes with a: this loop": {made(table("a", input("b", 0))), made(table("b"))},
+		"c -> a (days -3 to 0), which box makes with b -> c (days -3 to 0): this loop": {made(table("a")), table("c", input("a", 0)), made(table("b", input("c", 0)))},
+	} {
+		if got := order(tables...); !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 

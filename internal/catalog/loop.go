@@ -16,20 +16,24 @@ type arc struct {
 
 // component measures the loops of tables that read one another. loop is a loop of partitions, where there is one.
 func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
+	// The tables of a producer are at one place: they are made at once.
 	place := make(map[*Table]int, len(tables))
 	for i, t := range tables {
 		place[t] = i
+		if with := g.makes[t.Producer]; len(with) > 0 {
+			place[t] = place[with[0]] // which comes first: both go by the file
+		}
 	}
 	one := oneAxis(tables)
 	r := ruler{cells: one}
 	var arcs []arc
-	for i, t := range tables {
+	for _, t := range tables {
 		for _, e := range g.out[t.Name] {
 			j, inside := place[e.Read]
 			if !inside {
 				continue
 			}
-			arcs = append(arcs, arc{from: i, to: j, lag: r.edge(e.windows(), t.Axis, e.Read.Axis), edge: e})
+			arcs = append(arcs, arc{from: place[t], to: j, lag: r.edge(e.windows(), t.Axis, e.Read.Axis), edge: e})
 		}
 	}
 	if len(arcs) == 0 {
@@ -48,7 +52,11 @@ func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
 	}
 	c = Component{Loop: true, Cells: one, Span: int64(spanOf(len(tables), arcs))}
 	for _, i := range order {
-		c.Tables = append(c.Tables, tables[i])
+		for _, t := range tables {
+			if place[t] == i {
+				c.Tables = append(c.Tables, t)
+			}
+		}
 	}
 	return c, nil
 }
@@ -253,8 +261,11 @@ func (g *Graph) loopError(p *Project, loop []arc) Error {
 	turned := slices.Concat(loop[first:], loop[:first])
 	var b strings.Builder
 	b.WriteString(turned[0].edge.Reader.Name)
-	for _, a := range turned {
+	for i, a := range turned {
 		fmt.Fprintf(&b, " -> %s (%s)", a.edge.Read.Name, a.edge.how())
+		if next := turned[(i+1)%len(turned)].edge.Reader; next != a.edge.Read {
+			fmt.Fprintf(&b, ", which %s makes with %s", next.Producer, next.Name)
+		}
 	}
 	return p.At(turned[0].edge.Pos, b.String()+": this loop leads a partition back to itself or to a later one",
 		"give one of these inputs a window that ends earlier, like {days: [-7, -1]}")

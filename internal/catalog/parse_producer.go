@@ -11,7 +11,7 @@ type makerDraft struct {
 	tables node
 }
 
-// producerFields are the keys that a producer shares with the tables it makes.
+// producerFields are the keys that a producer has for all tables that it makes: of one command there is one of each.
 var producerFields = []string{"command", "files", "env", "write", "batch", "retries", "timeout"}
 
 var producerObject = object[makerDraft]{name: "producer", fields: append([]field[makerDraft]{
@@ -97,23 +97,11 @@ func (l *loader) makes(m *makerDraft, p pending, name string, item node) bool {
 		l.wrong(item, fmt.Sprintf("names %q, which the producer %s makes too", name, d.t.Producer), "a table has one maker")
 		return false
 	}
-	if e, has := d.said.first("sql", "command", "files", "env"); has {
+	if e, has := d.said.first(append([]string{"sql"}, producerFields...)...); has {
 		l.fail(e.at, fmt.Sprintf("%s is made by the producer %s, so it has no %s of its own", d.what, p.name, e.key), "leave it away")
-		return false
 	}
 	d.t.Producer, d.t.Command = p.name, m.t.Command
-	if !d.said.has("write") {
-		d.write = m.write
-	}
-	if !d.said.has("batch") {
-		d.t.Batch = m.t.Batch
-	}
-	if !d.said.has("retries") {
-		d.t.Retries = m.t.Retries
-	}
-	if !d.said.has("timeout") {
-		d.t.Timeout = m.t.Timeout
-	}
+	d.write, d.t.Batch, d.t.Retries, d.t.Timeout = m.write, m.t.Batch, m.t.Retries, m.t.Timeout
 	return true
 }
 

@@ -22,6 +22,15 @@ func (p *Project) Warehouse(name string) *Warehouse {
 	return find(p.Warehouses, func(w *Warehouse) bool { return w.Name == name })
 }
 
+// Made are the names of the tables that are made together with a table, itself among them, in the order in which its producer names them; nil
+// for a table that is made alone.
+func (p *Project) Made(t *Table) []string {
+	if x := find(p.Producers, func(x *Producer) bool { return x.Name == t.Producer }); x != nil && len(x.Tables) > 1 {
+		return x.Tables
+	}
+	return nil
+}
+
 // Gate finds a gate by name; nil where there is none.
 func (p *Project) Gate(name string) *Gate {
 	return find(p.Gates, func(g *Gate) bool { return g.Name == name })

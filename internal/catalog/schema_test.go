@@ -145,7 +145,7 @@ var onlyLoad = map[string]bool{
 	"table/bootstrap": true, "table/bootstrap_period": true, "table/whole": true, "table/whole_due": true, "table/schedule": true,
 	"table/schedule_range": true, "table/template_not_an_input": true, "input/unknown": true, "input/twice": true, "window/inverted": true,
 	"window/period_unknown": true, "window/whole": true, "check/ids": true, "check/name": true, "check/template": true,
-	"producer/clash": true, "producer/axes": true,
+	"producer/clash": true, "producer/axes": true, "producer/own": true, "producer/warehouses": true,
 }
 
 // TestSchemaRefuses holds the bad files against the schema.

@@ -25,19 +25,28 @@ func (l *loader) settle() {
 		l.settleColumns(d)
 		l.settleRelation(d, relations)
 	}
-	axes := map[string]*draft{}
+	firsts := map[string]*draft{}
 	for _, d := range l.drafts {
 		l.settleInputs(d)
 		l.settleQueries(d)
-		if d.t.Producer == "" {
-			continue
+		if d.t.Producer != "" {
+			l.settleProducer(d, firsts)
 		}
-		if first := axes[d.t.Producer]; first != nil && first.t.Axis != d.t.Axis {
-			l.fail(d.at, fmt.Sprintf("%s and %s are made by one command, but their partitions differ", d.t.Name, first.t.Name),
-				"give all tables of a producer the same grain and time zone")
-		} else {
-			axes[d.t.Producer] = d
-		}
+	}
+}
+
+// settleProducer holds a table against the first one of its producer.
+func (l *loader) settleProducer(d *draft, firsts map[string]*draft) {
+	first := firsts[d.t.Producer]
+	switch {
+	case first == nil:
+		firsts[d.t.Producer] = d
+	case first.t.Axis != d.t.Axis:
+		l.fail(d.at, fmt.Sprintf("%s and %s are made by one command, but their partitions differ", d.t.Name, first.t.Name),
+			"give all tables of a producer the same grain and time zone")
+	case first.t.Warehouse != d.t.Warehouse:
+		l.fail(d.at, fmt.Sprintf("%s and %s are made by one command, but lie in the warehouses %s and %s", d.t.Name, first.t.Name, d.t.Warehouse, first.t.Warehouse),
+			"give all tables of a producer one warehouse, or make a producer for each")
 	}
 }
 

@@ -75,6 +75,21 @@ func (t *Table) CodeVersion(files map[string]string) string {
 	return d.sum()
 }
 
+// CodeVersion is the version of what computes a table of the project: of the table's own code or, where a producer makes it, of the producer's,
+// which is the same for all its tables: a change of what is said of one of them is a change of what makes all.
+func (p *Project) CodeVersion(t *Table, files map[string]string) string {
+	made := p.Made(t)
+	if made == nil {
+		return t.CodeVersion(files)
+	}
+	d := &digest{}
+	d.add("producer")
+	for _, name := range slices.Sorted(slices.Values(made)) {
+		d.add(name, p.Table(name).CodeVersion(files))
+	}
+	return d.sum()
+}
+
 // code is a window in full, for hashing.
 func (w Window) code() string {
 	return fmt.Sprintf("%d %s %d %d %d %q %q %d", w.Kind, w.Unit, w.From, w.To, w.Count, w.Per, w.Within, w.Days)
