@@ -30,6 +30,8 @@ type Environment struct {
 	Holder ledger.Holder
 	// Alive reports whether a holder of this machine still runs.
 	Alive func(h ledger.Holder) bool
+	// Working reports whether commands that a holder of this machine has started may still run.
+	Working func(h ledger.Holder) bool
 	Log   *slog.Logger
 	// Shim is how the shim of commands is started: see command.Options. Without one, tables made by commands are refused.
 	Shim []string

@@ -14,6 +14,7 @@ import (
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/run"
+	"github.com/headway-data/headway/internal/worker"
 )
 
 // A Policy is what a run does where somebody else has partitions that it wants.
@@ -74,6 +75,14 @@ func (r *runner) reserve(ctx context.Context, claims []ledger.Claim) ([]ledger.C
 			if err := r.pauseToWait(ctx, queueEvery); err != nil {
 				return claims, errors.Join(err, r.leaveQueue(ctx, id))
 			}
+		case PolicyPreempt:
+			publishing := !slices.ContainsFunc(conflict.Conflicts, func(x ledger.Conflict) bool { return !x.Publishing })
+			if !publishing || r.Boot()-began > publishWait {
+				return claims, err
+			}
+			if err := r.pauseToWait(ctx, lookEvery); err != nil {
+				return claims, err
+			}
 		default:
 			return claims, err
 		}
@@ -85,12 +94,12 @@ func (r *runner) acquire(ctx context.Context, id ledger.LeaseID, claims []ledger
 	r.trust = executor.NewTrust(r.Boot, r.Boot()+trusted) // from before the ledger's deadline is set
 	lease, err := r.Ledger.Acquire(ctx, ledger.LeaseRequest{
 		ID: id, Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, Reads: r.opts.Reads, TTL: leaseTTL,
-		Settles: true, Reason: r.opts.Reason, Wait: r.opts.OnConflict == PolicyWait,
+		Settles: true, Reason: r.opts.Reason, Wait: r.opts.OnConflict == PolicyWait, Preempt: r.opts.OnConflict == PolicyPreempt,
 	})
 	if err != nil {
 		return fmt.Errorf("reserve the partitions: %w", err)
 	}
-	r.lease = lease
+	r.lease, r.held = lease, worker.NewHeld(claims)
 	return nil
 }
 

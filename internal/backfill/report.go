@@ -107,11 +107,21 @@ func (r *runner) report(ctx context.Context, cause error) *Report {
 		return out
 	}
 	defer r.refuseUnreadable(out)
+	preempted, err := r.preempted(ctx)
+	if err != nil {
+		r.Log.Warn("what was taken from the run cannot be told", "run", r.record.ID, "error", err)
+	}
 	for _, s := range r.machine.Summaries() {
 		out.Published += s.Published.Count()
 		out.Unchanged += s.Unchanged.Count()
 		out.Skipped += s.Skipped.Count()
-		out.Tables = append(out.Tables, r.tableReport(s))
+		table := r.tableReport(s)
+		for _, p := range preempted {
+			if p.Table == r.Tables[s.Table].Key {
+				table.LeftTo = append(table.LeftTo, LeftTo{string(p.By), r.Intervals(s.Table, Bridge(p.Set, r.sight.Expected[s.Table]))})
+			}
+		}
+		out.Tables = append(out.Tables, table)
 	}
 	out.StaleAfter = r.staleAfter(ctx)
 	return out

@@ -2,7 +2,6 @@ package backfill
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -82,6 +81,9 @@ func (r *runner) fence(ctx context.Context, claims []ledger.Claim) error {
 		if err := w.Raise(ctx, all...); err != nil {
 			return fmt.Errorf("fence what was reserved: %w", err)
 		}
+	}
+	if err := r.awaitWriters(ctx); err != nil {
+		return err
 	}
 	for _, left := range r.lease.Settle {
 		if err := r.settle(ctx, left, intents); err != nil {
@@ -164,8 +166,10 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 				misses = 0
 				r.trust.Extend(asked + trusted)
 			case err == nil:
-				cancel(lost(errors.New("another run has taken the partitions over")))
-				return
+				if why := r.askedToStop(context.WithoutCancel(ctx)); why != nil {
+					cancel(why)
+					return
+				}
 			default:
 				if misses++; misses >= 3 {
 					cancel(lost(fmt.Errorf("it could not be renewed: %w", err)))

@@ -60,6 +60,7 @@ type runner struct {
 	record  ledger.RunRecord
 	lease   *ledger.Lease
 	trust   *executor.Trust // of the lease
+	held    *worker.Held    // what it still claims
 	machine *run.Run
 	metrics *metrics
 	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
@@ -265,7 +266,7 @@ func firstPositive(ns ...int) int {
 func (r *runner) worker() *worker.Worker {
 	w := &worker.Worker{
 		Ledger: r.Ledger, View: r.sight.View, Tables: r.Tables, Periods: r.sight.Periods, Dir: r.workDir(), Lookup: r.Lookup, Run: r.record.ID,
-		Lease: r.lease, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
+		Lease: r.lease, Held: r.held, Taken: r.taken, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
 		Prepare: r.prepare, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),

@@ -121,13 +121,17 @@ func (r *runner) askedToStop(ctx context.Context) error {
 		return nil //nolint:nilerr // that the store cannot be read is noticed when the lease is renewed
 	}
 	if len(leases) == 1 {
+		r.held.Update(leases[0].Writes)
 		return stopped(leases[0].Stop)
 	}
 	runs, err := r.Ledger.Runs(ctx, ledger.RunFilter{ID: r.record.ID, Limit: 1})
 	if err == nil && len(runs) == 1 && runs[0].Stop.Asked() {
 		return stopped(runs[0].Stop)
 	}
-	return lost(errors.New("it was broken, or another run has taken the partitions over"))
+	if gone, ok := errors.AsType[*dispatch.StopError](r.lookAtLease(ctx)); ok {
+		return gone
+	}
+	return nil
 }
 
 // heard makes of a chunk that has lost its lease a stopped one, where the lease was ended because somebody wants the run to stop: the chunk

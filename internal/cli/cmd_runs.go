@@ -81,15 +81,27 @@ func (cmd psCmd) Run(inv *invocation) error {
 			return err
 		}
 	}
+	takings, err := c.Takings(inv.ctx, "")
+	if err != nil {
+		return err
+	}
 	if inv.json() {
 		return inv.answer(struct {
-			Schema string        `json:"schema"`
-			Runs   []runAnswer   `json:"runs"`
-			Holds  []holdAnswer  `json:"holds"`
-			Leases []leaseAnswer `json:"leases"`
-		}{"headway.ps/v1", list, holds, leases})
+			Schema    string            `json:"schema"`
+			Runs      []runAnswer       `json:"runs"`
+			Holds     []holdAnswer      `json:"holds"`
+			Leases    []leaseAnswer     `json:"leases"`
+			Preempted []backfill.Taking `json:"preempted"`
+		}{"headway.ps/v1", list, holds, leases, takings})
 	}
 	inv.printRuns(c, cmd.All, runs, list)
+	for _, x := range takings {
+		whose := "taken over"
+		if x.Nobodys {
+			whose = "nobody's"
+		}
+		inv.print("%s: %s %s: %s", whose, x.Table, c.Format(x.Table, x.Set), x.Text())
+	}
 	inv.printHolds(holds)
 	if cmd.Leases {
 		inv.printLeases(leases)

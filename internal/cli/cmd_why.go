@@ -51,10 +51,17 @@ func (cmd whyCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	taking, err := inv.takingOf(c, cmd.Table, p)
+	if err != nil {
+		return err
+	}
 	if inv.json() {
-		return inv.answerWhy(chain, origin)
+		return inv.answerWhy(chain, origin, taking)
 	}
 	inv.printChain(chain)
+	if taking != nil {
+		inv.print("%s", taking.Text())
+	}
 	if len(chain.Links) > 0 && chain.Links[0].State == plan.StateHeld {
 		why, err := c.HeldWhy(inv.ctx, cmd.Table, calendar.Of(p))
 		if err != nil {
@@ -108,8 +115,22 @@ func (inv *invocation) origin(c *backfill.Coordinator, sight *backfill.Sight, ta
 	})
 }
 
-// answerWhy adds who wrote the partition to the chain's JSON.
-func (inv *invocation) answerWhy(chain *plan.Chain, by *origin) error {
+// takingOf is how a partition was taken from a run, where nobody has published it since; nil where it was not.
+func (inv *invocation) takingOf(c *backfill.Coordinator, table string, p calendar.Partition) (*backfill.Taking, error) {
+	all, err := c.Takings(inv.ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Set.Contains(p) {
+			return &all[i], nil
+		}
+	}
+	return nil, nil //nolint:nilnil // it was not
+}
+
+// answerWhy adds to the chain's JSON who wrote the partition, and from whom it was taken.
+func (inv *invocation) answerWhy(chain *plan.Chain, by *origin, taking *backfill.Taking) error {
 	text, err := chain.JSON()
 	if err != nil {
 		return fmt.Errorf("write down why: %w", err)
@@ -118,8 +139,12 @@ func (inv *invocation) answerWhy(chain *plan.Chain, by *origin) error {
 	if err != nil {
 		return fmt.Errorf("write down why: %w", err)
 	}
+	taken, err := json.Marshal(taking)
+	if err != nil {
+		return fmt.Errorf("write down why: %w", err)
+	}
 	text = bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}"))
-	return inv.answer(json.RawMessage(fmt.Sprintf(`%s,"written_by":%s}`, text, written)))
+	return inv.answer(json.RawMessage(fmt.Sprintf(`%s,"written_by":%s,"preempted":%s}`, text, written, taken)))
 }
 
 func (inv *invocation) printChain(chain *plan.Chain) {

@@ -14,6 +14,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/ledger/sqlite"
 	"github.com/headway-data/headway/internal/warehouse"
@@ -33,6 +34,7 @@ func NewProcess(dir, version string, signal func() int) *Process {
 			Random:        mathrand.Float64,
 			Holder:        sqlite.ThisProcess(),
 			Alive:         sqlite.Alive,
+			Working:       func(h ledger.Holder) bool { return sqlite.Alive(h) && shim.Under(h.PID) },
 			Log:           Logger(os.Stderr),
 			OpenLedger:    openLedger,
 			OpenWarehouse: warehouseOpener(patience),

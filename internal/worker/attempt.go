@@ -24,6 +24,27 @@ type outcome struct {
 	reasons                           map[calendar.Partition]string
 }
 
+// attemptHeld is attempt for as long as the run holds all of its partitions. Where it lost some, and the lease lives, the error wraps ErrTaken.
+func (w *Worker) attemptHeld(ctx context.Context, t *Table, j judged, try int) (outcome, error) {
+	within, done := w.Held.attempt(ctx, t.Key, j.set)
+	defer done()
+	out, err := w.attempt(within, t, j, try)
+	var fenced *warehouse.FencedError
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return out, err
+	case errors.Is(context.Cause(within), ErrTaken):
+		return out, fmt.Errorf("%w: %w", ErrTaken, err)
+	case !errors.Is(err, ledger.ErrLost) && !errors.As(err, &fenced):
+		return out, err
+	}
+	// Whoever took them was faster than the news of it.
+	if _, askErr := w.Taken(ctx, t.Name, j.set); askErr == nil && !w.Held.Of(t.Key).Covers(j.set) {
+		return out, fmt.Errorf("%w: %w", ErrTaken, err)
+	}
+	return out, err
+}
+
 // attempt runs one attempt over a set that was judged startable, from its start to its record. An error means that nothing was published;
 // it has been recorded as the attempt's failure unless the lease was lost.
 func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outcome, error) {

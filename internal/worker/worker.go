@@ -30,6 +30,10 @@ type Worker struct {
 	Lookup  func(name string) (string, bool)
 	Run     ledger.RunID
 	Lease   *ledger.Lease
+	// Held is what the lease still claims, and Taken asks the ledger for it anew and says who has taken what is gone; an error where the lease
+	// itself is gone.
+	Held  *Held
+	Taken func(ctx context.Context, table string, gone calendar.Set) (why string, err error)
 	// Asked is the ledger's clock when the run was asked for; Downgrade is why its code may replace newer code's content, "": it may not.
 	Asked     history.Seq
 	Downgrade string
@@ -61,6 +65,7 @@ type judged struct {
 	set     calendar.Set // to be computed now
 	fresh   calendar.Set // nothing to do
 	blocked calendar.Set // cannot be computed now
+	taken   calendar.Set // another run has taken them over; blocked as well
 	why     string       // about blocked
 	cause   run.Cause    // about blocked
 	seq     history.Seq
@@ -108,7 +113,11 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 					return nil
 				}
 			}
-			if out, err = w.attempt(ctx, t, j, number); !errors.Is(err, executor.ErrTrust) {
+			out, err = w.attemptHeld(ctx, t, j, number)
+			if errors.Is(err, ErrTaken) {
+				continue // the rest of the chunk is still the run's
+			}
+			if !errors.Is(err, executor.ErrTrust) {
 				return err
 			}
 			// The machine slept, or the process was suspended: no fault of the attempt's. Either the lease is renewed, or ctx ends.
@@ -200,7 +209,8 @@ func (w *Worker) judge(ctx context.Context, t *Table, set calendar.Set) (judged,
 		if !w.Again {
 			out.blocked = out.blocked.Union(j.Quarantined.Intersect(j.Repeats).Intersect(rest).Minus(named))
 		}
-		out.set = rest.Minus(out.blocked)
+		out.taken = rest.Minus(out.blocked).Minus(w.Held.Of(t.Key))
+		out.set = rest.Minus(out.blocked).Minus(out.taken)
 		out.seq, out.at = world.Seq, w.Now()
 		out.standing = stands(world.Tables[t.Name], out.set)
 		if p, ok := out.blocked.First(); ok {
@@ -220,6 +230,13 @@ func (w *Worker) judge(ctx context.Context, t *Table, set calendar.Set) (judged,
 		}
 		return nil
 	})
+	if err == nil && !out.taken.Empty() {
+		why, askErr := w.Taken(ctx, t.Name, out.taken)
+		if askErr != nil {
+			return out, askErr
+		}
+		out.blocked, out.cause, out.why = out.blocked.Union(out.taken), run.CauseConflict, why
+	}
 	return out, err
 }
 

@@ -65,6 +65,13 @@ func (*tree) signal(s syscall.Signal) int {
 	return n
 }
 
+// Under reports whether a process of this machine has a descendant that lives: a shim among them lives as long as its command's tree. Where
+// that cannot be told, it may have.
+func Under(pid int) bool {
+	all, err := descendants(pid)
+	return err != nil || slices.ContainsFunc(all, func(p process) bool { return !p.dead })
+}
+
 // A process is what the shim wants to know of one.
 type process struct {
 	pid, parent, group int

@@ -24,3 +24,6 @@ func (t *tree) signal(s syscall.Signal) int {
 	_ = syscall.Kill(-t.command, s)
 	return 0
 }
+
+// Under cannot be told here: a process may have descendants as long as it lives itself.
+func Under(int) bool { return true }
