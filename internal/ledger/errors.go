@@ -16,6 +16,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUnsettled: partitions must be settled before an attempt may start on them.
 	ErrUnsettled = errors.New("an earlier writer is not settled")
+	// ErrPaused: the run is paused. It starts nothing until it is resumed.
+	ErrPaused = errors.New("the run is paused")
 	// ErrAxis: a table is used with another grain or zone than before.
 	ErrAxis = errors.New("the table has another grain or time zone")
 	// ErrSchema: the store was made by a newer version of Headway.

@@ -65,6 +65,9 @@ type Ledger interface {
 	// unsettled, so that Lease.Settle names it. An attempt that has an intent there and has not ended is in the middle of a publish: it stays in
 	// the way as a conflict that says Publishing, and the caller asks again in a moment. So do leases of the same or a higher class, and
 	// whatever it would read. What was taken is noted in the RunRecord that it was taken from, and audited with the request's reason.
+	//
+	// Of another run that is paused a request of any class takes so, whether it says Preempt or not, what is not in flight; what is stays in the
+	// way as ever. Waiters of a paused run keep their places, but keep nobody back.
 	Acquire(ctx context.Context, req LeaseRequest) (*Lease, error)
 
 	// Renew extends leases by their TTL and returns those that are still live. A lease that is missing from the answer has ended
@@ -98,13 +101,15 @@ type Ledger interface {
 	//     a lease, ErrLost where it has ended already. Recording what was committed under it is not refused. A waiter leaves the queue.
 	//   - OrderStop: is kept with the run and seen in its record and its leases. ErrNotFound where there is no such run. A run that has ended, or
 	//     was asked before, is left as it is.
+	//   - OrderPause, OrderResume: are kept with the run and seen in its record and its leases. ErrNotFound where there is no such run. A run that
+	//     has ended, is paused already, or is not, is left as it is. What a paused run has in flight goes on, and its leases are renewed.
 	//   - OrderStopHold: in one transaction also ends all leases of the run, as OrderBreak does, takes what it waits for out of the queue, and
 	//     puts a hold over what the leases claimed, or, where
 	//     it has none, over what the run's record says that it writes (then *ConflictError as for OrderHold). It does so also of a run that has ended.
 	Order(ctx context.Context, o Order) (history.Seq, error)
 
 	// PutRun stores a run, new or changed. The State of a stored run only moves forward; a run that has ended stays as it is.
-	// What the ledger fills (Stop, Preempted) stays, whatever run says.
+	// What the ledger fills (Stop, Paused, Preempted) stays, whatever run says.
 	PutRun(ctx context.Context, run RunRecord) error
 
 	// Runs lists runs, newest first, at most limit. A filter's empty fields match all.
@@ -113,7 +118,7 @@ type Ledger interface {
 	// StartAttempt draws the attempt's token and puts its partitions in flight. The attempt's ReadSeq is req.ReadSeq: the clock of the
 	// snapshot that it was judged by, which was taken before its first read; what changes after that makes its partitions stale again,
 	// so nothing is lost by starting a little later. The partitions must be claimed by the lease, settled (ErrUnsettled), and not in
-	// flight; ErrLost if the lease has ended. With Guarded the partitions are put in doubt in the same transaction (rule 14).
+	// flight; ErrLost if the lease has ended, ErrPaused if its run is paused. With Guarded the partitions are put in doubt in the same transaction (rule 14).
 	//
 	// *OlderCodeError refuses older code over newer content (rule 22). Versions are ordered within their producer: by their first publish,
 	// which makes each the head, or by a person's word (MarkHeadTo). What has not published yet counts as of req.Asked. So refused is

@@ -26,6 +26,9 @@ const (
 	OrderBreak OrderKind = "lease.break"
 	// OrderStop asks the holder of Run to end it.
 	OrderStop OrderKind = "stop"
+	// OrderPause keeps Run from starting anything, and lets others take what it has not in flight; OrderResume ends that.
+	OrderPause  OrderKind = "pause"
+	OrderResume OrderKind = "resume"
 	// OrderStopHold asks the same, ends the run's leases, and puts a hold over what they claimed.
 	OrderStopHold OrderKind = "stop.hold"
 )
@@ -39,7 +42,7 @@ type Order struct {
 	Set    calendar.Set // may be open
 	Until  time.Time    // hold: when it ends by itself; zero: it does not
 	Lease  LeaseID      // lease.break
-	Run    RunID        // stop, stop.hold
+	Run    RunID        // stop, stop.hold, pause, resume
 	Actor  Actor
 	Reason string
 	At     time.Time
@@ -64,9 +67,9 @@ func (o Order) Check() error {
 			return errors.New("break which lease?")
 		}
 		return nil
-	case OrderStop, OrderStopHold:
+	case OrderStop, OrderStopHold, OrderPause, OrderResume:
 		if o.Run == "" {
-			return errors.New("stop which run?")
+			return fmt.Errorf("%s which run?", o.Kind)
 		}
 		return nil
 	}
@@ -83,6 +86,16 @@ type StopRequest struct {
 
 // Asked reports whether somebody wants it.
 func (s StopRequest) Asked() bool { return !s.At.IsZero() }
+
+// A PauseRequest is a person's word that a run is to start nothing for now. The zero value: nobody said so.
+type PauseRequest struct {
+	Actor  Actor
+	Reason string
+	At     time.Time
+}
+
+// Asked reports whether somebody said so.
+func (p PauseRequest) Asked() bool { return !p.At.IsZero() }
 
 // A LeaseRecord is a lease that has not ended, a hold that stands, or a waiter. A hold has no Run, is of the highest class, and its Holder
 // is the person who put it on. A waiter has nothing: its claims are what it asks for, Since is when it came, and Left is until when it must
@@ -106,6 +119,7 @@ type LeaseRecord struct {
 	Until  time.Time // when a hold ends by itself; zero: it does not
 	Reason string
 	Stop   StopRequest // that its run is asked to end
+	Paused PauseRequest
 }
 
 // Hold reports whether it is a hold.

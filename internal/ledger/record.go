@@ -29,7 +29,8 @@ type RunRecord struct {
 	Ended     bool
 	StartedAt time.Time
 	EndedAt   time.Time
-	Stop      StopRequest // filled by the ledger: that somebody wants it to end
+	Stop      StopRequest  // filled by the ledger: that somebody wants it to end
+	Paused    PauseRequest // filled by the ledger: that it is paused
 	// Preempted, filled by the ledger, is what was taken from it and nobody has published since.
 	Preempted []Preemption
 }

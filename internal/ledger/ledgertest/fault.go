@@ -198,6 +198,8 @@ func typicalRun(w *World) []func(ctx context.Context, l ledger.Ledger) error {
 			return err
 		},
 		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderStop)); return err },
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderPause)); return err },
+		func(ctx ctx, l ledger.Ledger) error { _, err := l.Order(ctx, order(ledger.OrderResume)); return err },
 		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "4") },
 		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "5") },
 		func(ctx ctx, l ledger.Ledger) error { return waits(ctx, l, "4") }, // a heartbeat

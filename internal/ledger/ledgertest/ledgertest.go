@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Order", orderCases},
 		{"Queue", queueCases},
 		{"Preempt", preemptCases},
+		{"Pause", pauseCases},
 		{"Read", readCases},
 		{"Run", runCases},
 		{"Rules", ruleCases},

@@ -27,7 +27,7 @@ const (
 	raceTimeout = 2 * time.Minute
 )
 
-// Linearizable lets many goroutines acquire, wait, preempt, start, end, release and look at the same few days of a few tables, through the handles in turn,
+// Linearizable lets many goroutines acquire, wait, preempt, pause, start, end, release and look at the same few days of a few tables, through the handles in turn,
 // which are open on one store. What each was answered must be what one caller after the other would have been answered, in an order in which
 // nobody who had his answer comes after somebody who asked later (Herlihy and Wing, Linearizability, 1990). So at no moment two leases
 // overlap, every refusal names just who was in the way, tokens are drawn without gap or repetition, and nobody reads an old state.
@@ -54,7 +54,7 @@ func Linearizable(t *testing.T, seed uint64, w *World, handles []ledger.Ledger) 
 
 // An asked is what a caller wanted of a table.
 type asked struct {
-	what    string // acquire, settle, start, intend, end, release, look
+	what    string // acquire, settle, pause, resume, start, intend, end, release, look
 	table   string
 	lease   ledger.LeaseID
 	attempt ledger.AttemptID
@@ -74,7 +74,7 @@ type answered struct {
 	reserved, inFlight, unsettled calendar.Set
 }
 
-var refusals = []error{ledger.ErrLost, ledger.ErrUnsettled}
+var refusals = []error{ledger.ErrLost, ledger.ErrUnsettled, ledger.ErrPaused}
 
 // refusal is what of an error a model knows; the rest is an error.
 func refusal(err error) (answered, error) {
@@ -145,6 +145,11 @@ func (r *racer) run(ctx context.Context) {
 		if !got.settle.Empty() {
 			r.settle(ctx, in, got.settle)
 		}
+		if !got.queued && r.rng.IntN(4) == 0 {
+			r.order(ctx, in, ledger.OrderPause)
+			r.attempt(ctx, in)
+			r.order(ctx, in, ledger.OrderResume)
+		}
 		for n := r.rng.IntN(3); n > 0 && !got.queued; n-- {
 			r.attempt(ctx, in)
 		}
@@ -177,6 +182,19 @@ func (r *racer) acquire(ctx context.Context, in asked, holder ledger.Holder) ans
 			out.settle = c.Set
 		}
 		return out, nil
+	})
+}
+
+// order pauses or resumes the run of a lease.
+func (r *racer) order(ctx context.Context, in asked, kind ledger.OrderKind) {
+	in.what = string(kind)
+	run := ledger.RunID("r-" + in.lease)
+	if err := r.ledger.PutRun(ctx, ledger.RunRecord{ID: run, State: "running"}); err != nil {
+		r.t.Error(err)
+	}
+	r.do(in, func() (answered, error) {
+		_, err := r.ledger.Order(ctx, ledger.Order{ID: ledger.LeaseID(r.name("o")), Kind: kind, Run: run, Reason: "so", At: r.world.Now()})
+		return answered{}, err
 	})
 }
 

@@ -21,11 +21,14 @@ type raceState struct {
 }
 
 type raceLease struct {
-	set   calendar.Set
-	class ledger.Class
+	set    calendar.Set
+	class  ledger.Class
+	paused bool
 }
 
-func (x raceLease) equal(y raceLease) bool { return x.class == y.class && x.set.Equal(y.set) }
+func (x raceLease) equal(y raceLease) bool {
+	return x.class == y.class && x.paused == y.paused && x.set.Equal(y.set)
+}
 
 // A raceAttempt is of one day, and has not ended.
 type raceAttempt struct {
@@ -81,9 +84,17 @@ func (s *raceState) step(in asked, out answered) bool {
 			}
 		}
 		return refusedWith(out, !live, ledger.ErrLost)
+	case "pause", "resume":
+		if x, ok := s.leases[in.lease]; ok {
+			x.paused = in.what == "pause"
+			s.leases[in.lease] = x
+		}
 	case "start":
 		if !live {
 			return refusedWith(out, true, ledger.ErrLost)
+		}
+		if s.leases[in.lease].paused {
+			return refusedWith(out, true, ledger.ErrPaused)
 		}
 		first, _ := in.set.First()
 		for _, a := range s.attempts {
@@ -134,7 +145,7 @@ func (s *raceState) acquire(in asked, out answered) bool {
 		s.lose(id, in.set)
 	}
 	s.token++
-	s.leases[in.lease] = raceLease{in.set, in.class}
+	s.leases[in.lease] = raceLease{set: in.set, class: in.class}
 	var settle []calendar.Partition
 	for _, a := range s.attempts {
 		if a.unsettled && in.set.Contains(a.day) {
@@ -150,14 +161,15 @@ func (s *raceState) inTheWay(in asked, place int) (refuse []ledger.LeaseID, publ
 		if !x.set.Overlaps(in.set) {
 			continue
 		}
-		if !in.preempt || x.class.Rank() >= in.class.Rank() {
+		lower := in.preempt && x.class.Rank() < in.class.Rank()
+		if !lower && !x.paused {
 			refuse = append(refuse, id)
 			continue
 		}
 		taken = append(taken, id)
 		for _, a := range s.attempts {
-			if a.lease == id && !a.unsettled && a.intends && in.set.Contains(a.day) {
-				refuse, publishing = append(refuse, id), true
+			if a.lease == id && !a.unsettled && (a.intends || !lower) && in.set.Contains(a.day) {
+				refuse, publishing = append(refuse, id), publishing || lower
 				break
 			}
 		}

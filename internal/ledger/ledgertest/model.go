@@ -89,7 +89,7 @@ func class(err error) string {
 		older.Stands.At = older.Stands.At.UTC()
 		return fmt.Sprintf("%+v", *older)
 	}
-	for _, is := range []error{ledger.ErrUnknown, ledger.ErrLost, ledger.ErrNotFound, ledger.ErrUnsettled, ledger.ErrAxis, ledger.ErrSchema} {
+	for _, is := range []error{ledger.ErrUnknown, ledger.ErrLost, ledger.ErrNotFound, ledger.ErrUnsettled, ledger.ErrPaused, ledger.ErrAxis, ledger.ErrSchema} {
 		if errors.Is(err, is) {
 			return is.Error()
 		}
@@ -472,6 +472,7 @@ func (m *machine) order(*rapid.T) {
 		ID: ledger.LeaseID(m.name("o")), Table: m.drawTable(), Axis: day, Set: m.drawSet("ordered"),
 		Kind: rapid.SampledFrom([]ledger.OrderKind{
 			ledger.OrderHold, ledger.OrderHold, ledger.OrderUnhold, ledger.OrderBreak, ledger.OrderStop, ledger.OrderStopHold,
+			ledger.OrderPause, ledger.OrderPause, ledger.OrderResume,
 		}).Draw(m.t, "kind"),
 		Lease: "unknown", Run: ledger.RunID(fmt.Sprintf("r-%d", rapid.IntRange(0, 4).Draw(m.t, "run"))),
 		Actor: ledger.Actor{User: "ada", Host: "host", PID: 7}, Reason: "because", At: m.w.Now(),

@@ -349,6 +349,7 @@ var orderCases = []testCase{
 			"until": func(o *ledger.Order) { o.Until = o.At },
 			"lease": func(o *ledger.Order) { o.Kind = ledger.OrderBreak },
 			"run":   func(o *ledger.Order) { o.Kind = ledger.OrderStop },
+			"pause": func(o *ledger.Order) { o.Kind = ledger.OrderPause },
 		} {
 			o := f.orderOf(ledger.OrderHold)
 			o.Set = days(0, 2)

@@ -66,6 +66,9 @@ func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (*
 	if !x.writes[req.Table].Covers(req.Set) {
 		return nil, fmt.Errorf("lease %s does not hold all the partitions of %s: %w", req.Lease, req.Table, ledger.ErrLost)
 	}
+	if l.pausedOf(x.req.Run).Asked() {
+		return nil, fmt.Errorf("run %s: %w", x.req.Run, ledger.ErrPaused)
+	}
 	if err := l.startable(x, req); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,14 @@ func (l *Ledger) stopOf(id ledger.RunID) ledger.StopRequest {
 	return ledger.StopRequest{}
 }
 
+// pausedOf is whether a run is paused.
+func (l *Ledger) pausedOf(id ledger.RunID) ledger.PauseRequest {
+	if i := l.run(id); i >= 0 {
+		return l.runs[i].Paused
+	}
+	return ledger.PauseRequest{}
+}
+
 // Leases lists leases and holds.
 func (l *Ledger) Leases(ctx context.Context, f ledger.LeaseFilter) ([]ledger.LeaseRecord, error) {
 	unlock, err := l.begin(ctx)
@@ -52,6 +60,7 @@ func (l *Ledger) Leases(ctx context.Context, f ledger.LeaseFilter) ([]ledger.Lea
 		r := ledger.LeaseRecord{
 			ID: x.req.ID, Run: x.req.Run, Class: x.req.Class, Holder: x.req.Holder, Writes: l.claims(x.writes), Tokens: maps.Clone(x.tokens),
 			Since: x.since, Left: x.deadline - l.opts.Machine.Clock(), Over: l.over(x), Reason: x.req.Reason, Stop: l.stopOf(x.req.Run),
+			Paused: l.pausedOf(x.req.Run),
 		}
 		if f.Matches(r) {
 			out = append(out, r)
@@ -110,6 +119,8 @@ func (l *Ledger) Order(ctx context.Context, o ledger.Order) (history.Seq, error)
 		return l.breakLease(o)
 	case ledger.OrderStop, ledger.OrderStopHold:
 		return l.stop(o)
+	case ledger.OrderPause, ledger.OrderResume:
+		return l.pause(o)
 	}
 	if err := l.checkAxis(o.Table, o.Axis); err != nil {
 		return 0, err
@@ -233,6 +244,23 @@ func (l *Ledger) stop(o ledger.Order) (history.Seq, error) {
 		l.leave(func(w ledger.LeaseRequest) bool { return w.Run == o.Run })
 		if !r.Ended {
 			r.Stop = asked
+		}
+	}), nil
+}
+
+func (l *Ledger) pause(o ledger.Order) (history.Seq, error) {
+	i := l.run(o.Run)
+	if i < 0 {
+		return 0, fmt.Errorf("run %s: %w", o.Run, ledger.ErrNotFound)
+	}
+	r := &l.runs[i]
+	if pause := o.Kind == ledger.OrderPause; r.Ended || r.Paused.Asked() == pause {
+		return l.clock, nil
+	}
+	return l.ordered(o, r.Sets, func(history.Seq) {
+		r.Paused = ledger.PauseRequest{}
+		if o.Kind == ledger.OrderPause {
+			r.Paused = ledger.PauseRequest{Actor: o.Actor, Reason: o.Reason, At: o.At}
 		}
 	}), nil
 }

@@ -44,10 +44,15 @@ func (l *Ledger) takenFrom(x *lease, req ledger.LeaseRequest) map[string]calenda
 	}
 	for key, has := range x.writes {
 		set := has.Intersect(l.wants(req, key))
-		if !preempts(req, x) {
+		switch {
+		case preempts(req, x):
+			set = set.Minus(l.publishing(x, key))
+		case x.req.Run != req.Run && l.pausedOf(x.req.Run).Asked():
+			set = set.Minus(l.flying(x, key))
+		default:
 			continue
 		}
-		if set = set.Minus(l.publishing(x, key)); !set.Empty() {
+		if !set.Empty() {
 			out[key] = set
 		}
 	}

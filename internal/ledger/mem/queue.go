@@ -39,7 +39,7 @@ func (l *Ledger) ahead(req ledger.LeaseRequest) []ledger.Conflict {
 	var out []ledger.Conflict
 	for i, w := range l.queue {
 		above := w.req.Class.Rank() - req.Class.Rank()
-		if w == own || l.gone(w) || above < 0 || (above == 0 && i > place) || w.req.ID == req.ID {
+		if w == own || l.gone(w) || l.pausedOf(w.req.Run).Asked() || above < 0 || (above == 0 && i > place) || w.req.ID == req.ID {
 			continue
 		}
 		for key, set := range wanted(req, w.req, !holder) {
@@ -119,7 +119,7 @@ func (l *Ledger) waiters() []ledger.LeaseRecord {
 		out = append(out, ledger.LeaseRecord{
 			ID: w.req.ID, Run: w.req.Run, Class: w.req.Class, Holder: w.req.Holder, Writes: byTable(w.req.Writes), Reads: byTable(w.req.Reads),
 			Since: w.since, Left: w.deadline - l.opts.Machine.Clock(), Over: l.gone(w), Reason: w.req.Reason, Stop: l.stopOf(w.req.Run),
-			Waiting: true, WaitsFor: l.conflicts(w.req, l.overdue(w.req)),
+			Paused: l.pausedOf(w.req.Run), Waiting: true, WaitsFor: l.conflicts(w.req, l.overdue(w.req)),
 		})
 	}
 	return out

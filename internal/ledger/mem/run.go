@@ -28,10 +28,10 @@ func (l *Ledger) PutRun(ctx context.Context, r ledger.RunRecord) error {
 	i := l.run(r.ID)
 	switch {
 	case i < 0:
-		r.Stop = ledger.StopRequest{}
+		r.Stop, r.Paused = ledger.StopRequest{}, ledger.PauseRequest{}
 		l.runs = append(l.runs, r)
 	case r.Replaces(l.runs[i]):
-		r.Stop = l.runs[i].Stop
+		r.Stop, r.Paused = l.runs[i].Stop, l.runs[i].Paused
 		l.runs[i] = r
 	}
 	return nil

@@ -173,6 +173,9 @@ func (l *Ledger) liveLeases(s *session, f ledger.LeaseFilter) ([]ledger.LeaseRec
 		if r.Stop, err = s.stopOf(x.run); err != nil {
 			return nil, err
 		}
+		if r.Paused, err = s.pausedOf(x.run); err != nil {
+			return nil, err
+		}
 		out = append(out, r)
 	}
 	return out, nil

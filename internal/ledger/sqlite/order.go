@@ -39,6 +39,8 @@ func (t *tx) order(o ledger.Order) (seq history.Seq, err error) {
 		return t.breakLease(o)
 	case ledger.OrderStop:
 		return t.stop(o)
+	case ledger.OrderPause, ledger.OrderResume:
+		return t.pause(o)
 	case ledger.OrderStopHold:
 		return t.stopHold(o)
 	case ledger.OrderUnhold:

@@ -117,6 +117,12 @@ func (v look) ahead(req ledger.LeaseRequest, wants []want) ([]ledger.Conflict, e
 		if w.req.ID == req.ID || v.gone(&w) || above < 0 || (above == 0 && keeps && w.id > own.id) {
 			continue
 		}
+		if paused, err := v.pausedOf(w.req.Run); err != nil || paused.Asked() {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
 		for key, set := range overlaps[id] {
 			c, err := v.conflict(&lease{name: w.req.ID, run: w.req.Run, class: w.req.Class, holder: w.req.Holder, since: w.since, reason: w.req.Reason}, key, set)
 			if err != nil {
@@ -318,6 +324,9 @@ func (v look) waiters(f ledger.LeaseFilter) ([]ledger.LeaseRecord, error) {
 			continue
 		}
 		if r.Stop, err = v.stopOf(w.req.Run); err != nil {
+			return nil, err
+		}
+		if r.Paused, err = v.pausedOf(w.req.Run); err != nil {
 			return nil, err
 		}
 		way, err := v.inTheWay(w.req.Run, wants)

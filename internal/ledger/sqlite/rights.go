@@ -8,7 +8,8 @@ import (
 )
 
 // Rights are live leases and running attempts as this process has stored them, so that a step need not look its own lease and attempt up
-// again and again. They are dropped whenever a lease ends or gives something back, flights are settled, or another process has written.
+// again and again. They are dropped whenever a lease ends or gives something back, flights are settled, a run is paused or resumed, or another
+// process has written.
 type rights struct {
 	leases   map[ledger.LeaseID]*holding
 	attempts map[ledger.AttemptID]*attempt
@@ -22,6 +23,7 @@ type holding struct {
 	id      int64
 	run     ledger.RunID
 	class   ledger.Class
+	paused  bool
 	claimed map[int64]calendar.Set
 }
 
@@ -40,9 +42,9 @@ func (t *tx) holding(name ledger.LeaseID) (*holding, error) {
 	x := &holding{claimed: map[int64]calendar.Set{}}
 	ended := false
 	found, err := t.first(func(r row) error {
-		x.id, x.run, ended, x.class = r.int(0), ledger.RunID(r.text(1)), r.bool(2), ledger.Class(r.text(3))
+		x.id, x.run, ended, x.class, x.paused = r.int(0), ledger.RunID(r.text(1)), r.bool(2), ledger.Class(r.text(3)), r.bool(4)
 		return nil
-	}, `SELECT id, run, ended, class FROM lease WHERE name = ?`, string(name))
+	}, `SELECT id, run, ended, class, (SELECT pause IS NOT NULL FROM run WHERE name = lease.run) FROM lease WHERE name = ?`, string(name))
 	switch {
 	case err != nil:
 		return nil, err

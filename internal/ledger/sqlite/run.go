@@ -41,11 +41,14 @@ func packRun(v *ledger.RunRecord) []byte {
 	return p.b
 }
 
-// readRun reads a record and whether the run is asked to stop.
+// readRun reads a record, whether the run is asked to stop, and whether it is paused.
 func readRun(stored row) (ledger.RunRecord, error) {
 	v, err := unpackRun(stored.blob(0))
 	if err == nil {
 		v.Stop, err = readStop(stored.blob(1))
+	}
+	if err == nil {
+		v.Paused, err = readPause(stored.blob(2))
 	}
 	return v, err
 }
@@ -79,7 +82,7 @@ func (s *session) storedRun(id ledger.RunID) (*ledger.RunRecord, error) {
 		v, err := readRun(r)
 		out = &v
 		return err
-	}, `SELECT record, stop FROM run WHERE name = ?`, string(id))
+	}, `SELECT record, stop, pause FROM run WHERE name = ?`, string(id))
 	return out, err
 }
 
@@ -130,7 +133,7 @@ func (l *Ledger) Runs(ctx context.Context, f ledger.RunFilter) (out []ledger.Run
 	if f.Preempted {
 		add("name IN (SELECT run FROM preemption)")
 	}
-	query := `SELECT record, stop FROM run`
+	query := `SELECT record, stop, pause FROM run`
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}

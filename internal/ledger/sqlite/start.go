@@ -138,6 +138,8 @@ func (t *tx) startable(req ledger.AttemptRequest, x *holding) (*table, error) {
 	switch {
 	case !held.Covers(req.Set):
 		return nil, fmt.Errorf("lease %s does not hold all the partitions of %s: %w", req.Lease, req.Table, ledger.ErrLost)
+	case x.paused:
+		return nil, fmt.Errorf("run %s: %w", x.run, ledger.ErrPaused)
 	case unsettled > 0:
 		return nil, fmt.Errorf("%d partitions of %s: %w", unsettled, req.Table, ledger.ErrUnsettled)
 	case flying > 0:

@@ -218,11 +218,24 @@ func (v look) standAside(way obstacles, req *ledger.LeaseRequest) (out ruling, e
 // meet judges what a live lease has of a table.
 func (v look) meet(x *lease, key string, m *meeting, req *ledger.LeaseRequest, out *ruling) (err error) {
 	stays, publishing := m.reserved, calendar.Set{}
-	if req != nil && req.Preempt && x.class.Rank() < req.Class.Rank() {
+	switch {
+	case req == nil:
+	case req.Preempt && x.class.Rank() < req.Class.Rank():
 		if publishing, err = v.publishing(m.flying); err != nil {
 			return err
 		}
 		stays = publishing
+	case x.run != req.Run && !m.reserved.Empty():
+		paused, err := v.pausedOf(x.run)
+		if err != nil {
+			return err
+		}
+		if paused.Asked() {
+			stays = calendar.Set{}
+			for _, o := range m.flying {
+				stays = stays.Union(o.set)
+			}
+		}
 	}
 	if taken := m.reserved.Minus(stays); !taken.Empty() {
 		out.taken = append(out.taken, taking{x, key, taken})
