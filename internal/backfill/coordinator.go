@@ -32,7 +32,7 @@ type Environment struct {
 	Alive func(h ledger.Holder) bool
 	// Working reports whether commands that a holder of this machine has started may still run.
 	Working func(h ledger.Holder) bool
-	Log   *slog.Logger
+	Log     *slog.Logger
 	// Shim is how the shim of commands is started: see command.Options. Without one, tables made by commands are refused.
 	Shim []string
 	// Sources and Warehouses open the drivers; the wiring provides them.

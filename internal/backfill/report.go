@@ -29,6 +29,8 @@ type Report struct {
 	Unchanged  int          `json:"unchanged"`
 	Skipped    int          `json:"skipped"`
 	Seconds    float64      `json:"seconds"`
+	// Expectations are what the run was to bring about.
+	Expectations []ExpectReport `json:"expectations"`
 }
 
 // A TableReport is what became of one table. Counts are partitions.
@@ -83,7 +85,7 @@ type CheckReport struct {
 func EmptyReport(r *ledger.RunRecord) *Report {
 	return &Report{
 		Schema: "headway.run/v1", Run: string(r.ID), State: string(r.State), Exit: r.Exit, Tables: []TableReport{}, StaleAfter: []StaleAfter{},
-		Published: r.Done,
+		Published: r.Done, Expectations: []ExpectReport{},
 	}
 }
 
@@ -91,7 +93,7 @@ func EmptyReport(r *ledger.RunRecord) *Report {
 func (r *runner) report(ctx context.Context, cause error) *Report {
 	out := &Report{
 		Schema: "headway.run/v1", Run: string(r.record.ID), State: string(run.Failed), Exit: 1, Tables: []TableReport{},
-		StaleAfter: []StaleAfter{}, Seconds: r.Now().Sub(r.record.StartedAt).Seconds(),
+		StaleAfter: []StaleAfter{}, Expectations: []ExpectReport{}, Seconds: r.Now().Sub(r.record.StartedAt).Seconds(),
 	}
 	if r.machine != nil && r.machine.State().Ended() {
 		out.State, out.Exit = string(r.machine.State()), r.machine.Exit()
@@ -106,6 +108,7 @@ func (r *runner) report(ctx context.Context, cause error) *Report {
 	if r.machine == nil {
 		return out
 	}
+	defer r.expectations(ctx, out)
 	defer r.refuseUnreadable(out)
 	preempted, err := r.preempted(ctx)
 	if err != nil {

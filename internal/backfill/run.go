@@ -46,6 +46,7 @@ type RunOptions struct {
 	// AllowDowngrade: older code may replace what newer code or a fix wrote, for Reason, which must be given. Look with TodaysCode, or what newer
 	// code wrote counts as fresh.
 	AllowDowngrade bool
+	Expect         []Expectation
 	// OnStart is told the run's id before anything is done; OnEvent each event, in order, from one goroutine.
 	OnStart func(id ledger.RunID, total int)
 	OnEvent func(seq int, e run.Event, r *run.Run)

@@ -327,10 +327,10 @@ func TestProducerInTheOrder(t *testing.T) {
 		return strings.Join(out, " ")
 	}
 	for want, tables := range map[string][]*Table{
-		"x0 y0 a+b0 r0":                 {made(table("a", input("x", 0))), table("x"), table("r", input("a", 0)), table("y"), made(table("b", input("y", 0)))},
-		"c+a+b2":                        {made(table("a")), table("c", input("a", -2)), made(table("b", input("c", 0)))},
-		"a+b3":                          {made(table("a", input("a", -3))), made(table("b", input("a", -5)))},
-		"a -> b (days -3 to 0), which box makes with a: this loop": {made(table("a", input("b", 0))), made(table("b"))},
+		"x0 y0 a+b0 r0": {made(table("a", input("x", 0))), table("x"), table("r", input("a", 0)), table("y"), made(table("b", input("y", 0)))},
+		"c+a+b2":        {made(table("a")), table("c", input("a", -2)), made(table("b", input("c", 0)))},
+		"a+b3":          {made(table("a", input("a", -3))), made(table("b", input("a", -5)))},
+		"a -> b (days -3 to 0), which box makes with a: this loop":                     {made(table("a", input("b", 0))), made(table("b"))},
 		"c -> a (days -3 to 0), which box makes with b -> c (days -3 to 0): this loop": {made(table("a")), table("c", input("a", 0)), made(table("b", input("c", 0)))},
 	} {
 		if got := order(tables...); !strings.Contains(got, want) {

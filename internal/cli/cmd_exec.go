@@ -124,6 +124,10 @@ func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *ba
 	if err != nil {
 		return err
 	}
+	expect, err := cmd.expectations(c)
+	if err != nil {
+		return err
+	}
 	requested := maps.Clone(sets)
 	progress := inv.newProgress(c)
 	progress.heading = cmd.heading(c, sets)
@@ -132,6 +136,7 @@ func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *ba
 		Command: "headway " + backfill.ShellLine(inv.args), Reads: reads, OnStart: progress.start, OnEvent: progress.event,
 		AllowDowngrade: cmd.AllowDowngrade,
 		OnConflict:     cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
+		Expect: expect,
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), requested, inv.args); conflict != nil {
@@ -369,6 +374,9 @@ func (inv *invocation) tellExec(r *backfill.Report) {
 		if t.Published > 0 && t.Unchanged == t.Published {
 			inv.warn("the command changed nothing in %s: all %s hold what they held before", t.Table, count(t.Published, "partition"))
 		}
+	}
+	for _, e := range r.Expectations {
+		inv.say("%s", e.Text())
 	}
 	line := fmt.Sprintf("run %s: %s in %.1f s: %s done", r.Run, r.State, r.Seconds, count(r.Published, "partition"))
 	if r.Unchanged > 0 {

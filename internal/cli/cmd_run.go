@@ -69,12 +69,21 @@ func (cmd *runCmd) Run(inv *invocation) error {
 	if err := inv.guard(c, p, cmd.Yes); err != nil {
 		return err
 	}
+	return cmd.carryOut(inv, c, sight, p)
+}
+
+// carryOut carries out the plan and tells what became of it.
+func (cmd *runCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *backfill.Sight, p *plan.Plan) error {
+	expect, err := cmd.expectations(c)
+	if err != nil {
+		return err
+	}
 	progress := inv.newProgress(c)
 	report, err := c.Run(inv.ctx, sight, p, backfill.RunOptions{
 		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, Reverse: cmd.Reverse, FailFast: cmd.FailFast,
-		Command: "headway " + strings.Join(inv.args, " "), Reason: cmd.Reason, OnStart: progress.start, OnEvent: progress.event,
-		AllowDowngrade: cmd.AllowDowngrade,
-		OnConflict:     cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
+		Command: "headway " + backfill.ShellLine(inv.args), Reason: cmd.Reason, OnStart: progress.start, OnEvent: progress.event,
+		AllowDowngrade: cmd.AllowDowngrade, Expect: expect,
+		OnConflict: cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), wantedOf(p), inv.args); conflict != nil {
@@ -169,6 +178,11 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 	if inv.json() {
 		return inv.answer(r)
 	}
+	for _, e := range r.Expectations {
+		if len(r.Tables) == 0 {
+			inv.print("%s", e.Text())
+		}
+	}
 	if len(r.Tables) == 0 {
 		if r.Exit == 0 {
 			inv.print("%s", idle(false))
@@ -192,6 +206,9 @@ func (inv *invocation) printReport(r *backfill.Report) error {
 			continue // told above
 		}
 		inv.print("not fresh after the run: %s of %s", count(s.Partitions, "partition"), s.Table)
+	}
+	for _, e := range r.Expectations {
+		inv.print("%s", e.Text())
 	}
 	line := fmt.Sprintf("run %s: %s in %.1f s: %s published", r.Run, r.State, r.Seconds, count(r.Published, "partition"))
 	if r.Unchanged > 0 {

@@ -52,10 +52,9 @@ func (laterCmd) Run(inv *invocation, k *kong.Context) error {
 
 // laterFlags are the flags of the contract for run that this version does not have. What they ask for by default is what it does.
 type laterFlags struct {
-	Expect   []string `hidden:"" json:"-"`
-	Detach   bool     `hidden:"" json:"-"`
-	Override bool     `hidden:"" json:"-"`
-	Twice    bool     `hidden:"" json:"-"`
+	Detach   bool `hidden:"" json:"-"`
+	Override bool `hidden:"" json:"-"`
+	Twice    bool `hidden:"" json:"-"`
 }
 
 // refuse names a flag that was given and is not there: a run that leaves out what it was asked for must not look as if it had done it.
@@ -63,8 +62,6 @@ func (f laterFlags) refuse() error {
 	var flag string
 	next := "leave it away; see docs/cli.md, \"Not there yet\""
 	switch {
-	case len(f.Expect) > 0:
-		flag, next = "--expect", "write a check with a `min` in the project file, or look at `headway check`"
 	case f.Detach:
 		flag, next = "--detach", "start it in the background with your shell"
 	case f.Override:
