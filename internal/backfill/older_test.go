@@ -85,7 +85,10 @@ func TestRule22_ThePhase1JobIsRefusedBecauseTheFixWroteTheSameDates(t *testing.T
 	published := s.seen.publishes()
 	s.with(t, func(c *backfill.Coordinator) {
 		publishAs(t, c, ledger.ClassFix, "season", "fix.py", "fixed", march(3))
-		_, err := carryOut(t, c, backfill.LookOptions{}, season, backfill.RunOptions{}, nil)
+		r, err := carryOut(t, c, backfill.LookOptions{}, season, backfill.RunOptions{}, nil)
+		if r != nil {
+			t.Errorf("it was found out when it had begun: %s", describe(r))
+		}
 		wantRefused(t, err, "season", "2024-03-03", "version fixed of fix.py", "by tester (run r-newer)", "version "+c.Tables["season"].Version.Version[:12],
 			"headway code accept season --from 2024-03-03 --to 2024-03-03", "--allow-downgrade")
 		if n := s.seen.publishes() - published; n > 0 {
@@ -98,7 +101,7 @@ func TestRule22_ThePhase1JobIsRefusedBecauseTheFixWroteTheSameDates(t *testing.T
 		if got, err := c.Accept(t.Context(), sight, "season", calendar.Of(march(3)), "test"); err != nil || got.Count() != 1 {
 			t.Errorf("accepted %v: %v", got, err)
 		}
-		r, err := carryOut(t, c, backfill.LookOptions{}, season, backfill.RunOptions{}, nil)
+		r, err = carryOut(t, c, backfill.LookOptions{}, season, backfill.RunOptions{}, nil)
 		if err != nil || r.Exit != 0 || r.Published != 0 {
 			t.Errorf("after it was accepted: %v: %s", err, describe(r))
 		}

@@ -115,6 +115,3 @@ func (r AttemptRequest) Downgraded(e *OlderCodeError, by Holder, rows []history.
 // ActionDowngrade is the action of an audit entry that tells of older code that was let write: Before.head is the version that stood, After.head
 // the one that was asked with.
 const ActionDowngrade = "downgrade"
-
-// Replaced reports whether the attempt's own version was replaced: it becomes its producer's head again when it publishes.
-func (e *OlderCodeError) Replaced() bool { return e != nil && !e.Fix }

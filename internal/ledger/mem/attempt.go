@@ -23,7 +23,7 @@ type attempt struct {
 	flight    calendar.Set
 	unsettled calendar.Set
 	endedSeq  history.Seq
-	downgrade bool // its version was replaced, and a person let it write all the same
+	downgrade bool // its code is older, and a person let it write all the same
 }
 
 func (a *attempt) right() ledger.Attempt {
@@ -88,7 +88,7 @@ func (l *Ledger) StartAttempt(ctx context.Context, req ledger.AttemptRequest) (*
 			ID: req.ID, Run: req.Run, Table: req.Table, Set: req.Set, Token: t.token, ReadSeq: req.ReadSeq, Version: req.Version,
 			State: running, StartedAt: req.At,
 		},
-		lease: req.Lease, code: req.Code, flight: req.Set, downgrade: older.Replaced(),
+		lease: req.Lease, code: req.Code, flight: req.Set, downgrade: older != nil,
 	}
 	l.attempts = append(l.attempts, a)
 	if req.Guarded {

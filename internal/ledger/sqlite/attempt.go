@@ -22,7 +22,7 @@ type attempt struct {
 	class   ledger.Class // of its lease
 	lost    bool         // its lease has ended
 	settled bool         // it is known that nothing that it has in flight is unsettled
-	// downgrade: its version was replaced, and a person let it write all the same.
+	// downgrade: its code is older, and a person let it write all the same.
 	downgrade bool
 	code      ledger.VersionRecord
 	intent    []byte

@@ -33,7 +33,7 @@ func (t *tx) start(req ledger.AttemptRequest) (*ledger.Attempt, error) {
 		older, refusal = t.older(&req, tab)
 	}
 	if refusal == nil {
-		added, err := t.addAttempt(req, x, tab, older.Replaced())
+		added, err := t.addAttempt(req, x, tab, older != nil)
 		if err != nil {
 			return nil, err
 		}

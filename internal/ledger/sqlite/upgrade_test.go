@@ -24,7 +24,7 @@ func broughtUpToDate(t *testing.T, schema int) {
 	l, err := Open(t.Context(), path, Options{})
 	must0(t, err)
 	req := request(l, "r")
-	req.Class = ledger.ClassFix
+	req.Class, req.Writes[0].Set = ledger.ClassFix, calendar.Range(0, 6)
 	lease, err := l.Acquire(t.Context(), req)
 	must0(t, err)
 	intended := ledger.AttemptID("b")
@@ -46,6 +46,9 @@ func broughtUpToDate(t *testing.T, schema int) {
 			must0(t, err)
 		}
 	}
+	publishNewer(t, l, lease.ID)
+	_, err = l.Mark(t.Context(), ledger.Mark{Kind: ledger.MarkHeadTo, Table: "t", Version: "v1", At: time.Unix(11, 0)})
+	must0(t, err)
 	before, err := l.Snapshot(t.Context(), []string{"t"})
 	must0(t, err)
 	versions, err := l.Versions(t.Context(), "t")
@@ -61,7 +64,7 @@ func broughtUpToDate(t *testing.T, schema int) {
 		if want.Segments[i].CheckVersion != "c1" {
 			t.Fatalf("%+v was not checked", want.Segments[i])
 		}
-		if want.Segments[i].FixedBy != "v1" {
+		if want.Segments[i].FixedBy != want.Segments[i].Version {
 			t.Fatalf("%+v was not fixed", want.Segments[i])
 		}
 		if schema == 1 {
@@ -70,7 +73,7 @@ func broughtUpToDate(t *testing.T, schema int) {
 	}
 	got, err := l.Versions(t.Context(), "t")
 	must0(t, err)
-	if len(got) != 1 || !got[0].Head || !got[0].Fix || got[0].User == "" || !reflect.DeepEqual(got, versions) {
+	if len(got) != 2 || !got[0].Head || got[1].Head || !got[0].Fix || got[0].User == "" || !reflect.DeepEqual(got, versions) {
 		t.Errorf("versions:\n got %+v\nwant %+v", got, versions)
 	}
 	if len(want.Segments) == 0 || len(want.Verdicts) == 0 || !reflect.DeepEqual(after.Table("t"), want) {
@@ -79,6 +82,22 @@ func broughtUpToDate(t *testing.T, schema int) {
 	if _, err := l.Record(t.Context(), ledger.Commit{Attempt: intended, Published: calendar.Range(3, 5)}); err != nil {
 		t.Error(err)
 	}
+}
+
+// publishNewer publishes another version in a partition of its own.
+func publishNewer(t *testing.T, l *Ledger, lease ledger.LeaseID) {
+	t.Helper()
+	now, err := l.Head(t.Context())
+	must0(t, err)
+	a, err := l.StartAttempt(t.Context(), ledger.AttemptRequest{
+		ID: "newer", Lease: lease, Run: "r", Table: "t", Set: calendar.Range(5, 6), Version: "v2", ReadSeq: now, At: time.Unix(10, 0),
+	})
+	must0(t, err)
+	must0(t, l.Intend(t.Context(), ledger.Intent{
+		Attempt: a.ID, Table: "t", Token: a.Token, ReadSeq: now, Version: a.Version, CheckVersion: "c1", Publish: []ledger.Content{{Partition: 5, Rows: 1, Fingerprint: "g"}},
+	}))
+	_, err = l.Record(t.Context(), ledger.Commit{Attempt: a.ID, Published: a.Set})
+	must0(t, err)
 }
 
 // downgrade makes a file what an earlier schema would have made: 1 or 3.

@@ -16,6 +16,6 @@ UPDATE version SET headed = token WHERE token = (SELECT max(v.token) FROM versio
 ALTER TABLE tables DROP COLUMN head;
 ALTER TABLE tables DROP COLUMN head_token;
 
-ALTER TABLE attempt ADD COLUMN downgrade INTEGER NOT NULL DEFAULT 0; -- its version was replaced, and a person let it write all the same
+ALTER TABLE attempt ADD COLUMN downgrade INTEGER NOT NULL DEFAULT 0; -- its code is older, and a person let it write all the same
 
 PRAGMA user_version = 5;
