@@ -75,7 +75,9 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 	}
 	s := &Sight{Sources: map[string]*SourceSight{}, At: c.Now(), Began: before.Seq, Periods: c.periods(), asked: o.Asked}
 	if o.Glance {
-		err = c.free(ctx)
+		var end func()
+		end, err = c.turns(ctx)
+		defer end()
 		locked, ok := errors.AsType[*warehouse.LockedError](err)
 		if err != nil && !ok {
 			return nil, err
@@ -115,17 +117,28 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 // glance is how long Look waits for a warehouse when it need not.
 const glance = 500 * time.Millisecond
 
-// free reports whether all warehouses can be opened; a *warehouse.LockedError says who has one open.
-func (c *Coordinator) free(ctx context.Context) error {
-	for name, w := range c.warehouses {
-		brief, cancel := context.WithTimeout(ctx, glance)
-		_, err := w.Bind(brief, "SELECT 1")
-		cancel()
-		if err != nil {
-			return fmt.Errorf("warehouse %s: %w", name, err)
+// turns opens all warehouses and keeps them until end is called, so that nothing that is asked of them waits for a run of another process.
+// A *warehouse.LockedError says who has one open.
+func (c *Coordinator) turns(ctx context.Context) (end func(), err error) {
+	var ends []func()
+	end = func() {
+		for _, end := range ends {
+			end()
 		}
 	}
-	return nil
+	for name, w := range c.warehouses {
+		brief, cancel := context.WithTimeout(ctx, glance)
+		one, err := w.Turn(brief)
+		if err == nil {
+			ends = append(ends, one)
+			_, err = w.Bind(brief, "SELECT 1")
+		}
+		cancel()
+		if err != nil {
+			return end, fmt.Errorf("warehouse %s: %w", name, err)
+		}
+	}
+	return end, nil
 }
 
 // keepDropped keeps expecting dates that a calendar has lost although they are materialized: that is drift, not a smaller calendar (rule 18).

@@ -105,16 +105,17 @@ func (r *runner) acquire(ctx context.Context, id ledger.LeaseID, claims []ledger
 
 // letGo waits for a while with no warehouse open: whoever is waited for may need the file.
 func (c *Coordinator) letGo(ctx context.Context, d time.Duration) error {
-	return c.lendAll(ctx, c.opened(), func(ctx context.Context) error {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-timer.C:
-			return nil
-		}
-	})
+	if err := c.leave(ctx); err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }
 
 // leaveQueue gives up a place in the queue.

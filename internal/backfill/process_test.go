@@ -274,3 +274,83 @@ func TestSignals(t *testing.T) {
 		s.wantOnce(t)
 	}
 }
+
+// turnsProject is two tables that have nothing to do with each other, in one file, of many small chunks each.
+const turnsProject = `version: 1
+project: turns
+warehouses: {main: {type: duckdb, path: proof.duckdb}}
+defaults: {partition: {column: d, grain: day, start: 2024-01-01, calendar: days}, batch: {size: 1}}
+calendars: {days: {query: "select (date '2024-01-01' + i::int)::date from range(80) as t(i)"}}
+tables: {left: {}, right: {}}
+`
+
+const turnsQuery = "select partition_start as d, md5(i::varchar) as v from {{partitions}}, range(20000) as t(i)\n"
+
+// TestRunsTakeTurns: two runs of two tables in one file go on at the same time, each chunk by chunk, and both come to their end; one that is
+// killed in between blocks nobody.
+func TestRunsTakeTurns(t *testing.T) {
+	s := newSite(folder(t))
+	for name, text := range map[string]string{"headway.yaml": turnsProject, "sql/left.sql": turnsQuery, "sql/right.sql": turnsQuery} {
+		path := filepath.Join(s.dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func(table string) (c *exec.Cmd, published func() bool) {
+		c = s.headway(t, "run", table, "--yes", "-o", "jsonl")
+		c.Stderr = os.Stderr
+		out, err := c.StdoutPipe()
+		if err == nil {
+			err = c.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		return c, func() bool {
+			for lines.Scan() {
+				if strings.Contains(lines.Text(), `chunk.finished`) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	// The first is under way when the second begins, and is killed when the second has published.
+	first, published := start("left")
+	if !published() {
+		t.Fatal("the first run has published nothing")
+	}
+	second, alsoPublished := start("right")
+	if !alsoPublished() {
+		t.Fatal("the second run has published nothing")
+	}
+	if err := errors.Join(first.Process.Kill(), ignoreExit(first.Wait())); err != nil {
+		t.Fatal(err)
+	}
+	third, more := start("left")
+	for _, next := range []func() bool{alsoPublished, more} {
+		for next() {
+		}
+	}
+	if err := errors.Join(second.Wait(), third.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	s.exits(t, 0, "status", "--exit-code")
+	s.wantOnce(t)
+	const several = 6
+	n := 0
+	if err := s.database(t).QueryRowContext(t.Context(), `select count(*) from (select table_key, lag(table_key) over (order by "at", rowid) as before
+		from _headway.marker) where table_key <> before`).Scan(&n); err != nil || n < several {
+		t.Errorf("the file changed hands %d times, want %d at least (%v)", n, several, err)
+	}
+	t.Logf("the file changed hands %d times", n)
+}
+
+// ignoreExit is nil for a process that was killed.
+func ignoreExit(err error) error {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return nil
+	}
+	return err
+}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/plan"
-	"github.com/headway-data/headway/internal/warehouse"
 )
 
 // How often Wait looks: at the state, which is polled because what wakes it may be another process; and at the sources and calendars, which
@@ -31,12 +30,11 @@ func (c *Coordinator) Wait(ctx context.Context, sight *Sight, sets map[string]ca
 	}
 	last := -1
 	for {
+		err := c.leave(ctx)
 		fresh := false
-		err := c.lendAll(ctx, c.opened(), func(ctx context.Context) error {
-			var err error
+		if err == nil {
 			fresh, err = pollFresh(ctx, sight, sets, &last, missing)
-			return err
-		})
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -84,18 +82,12 @@ func pollFresh(ctx context.Context, sight *Sight, sets map[string]calendar.Set, 
 	return false, nil
 }
 
-func (c *Coordinator) opened() []warehouse.Warehouse {
-	out := make([]warehouse.Warehouse, 0, len(c.warehouses))
-	for _, w := range c.warehouses {
-		out = append(out, w)
+// leave lets go of all warehouses until they are used next.
+func (c *Coordinator) leave(ctx context.Context) error {
+	for name, w := range c.warehouses {
+		if err := w.Leave(ctx); err != nil {
+			return fmt.Errorf("warehouse %s: %w", name, err)
+		}
 	}
-	return out
-}
-
-// lendAll runs fn while no warehouse is open in this process.
-func (c *Coordinator) lendAll(ctx context.Context, all []warehouse.Warehouse, fn func(ctx context.Context) error) error {
-	if len(all) == 0 {
-		return fn(ctx)
-	}
-	return all[0].Lend(ctx, func(ctx context.Context) error { return c.lendAll(ctx, all[1:], fn) })
+	return nil
 }

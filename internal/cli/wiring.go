@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 // NewProcess is the process as main knows it: this is where the clock, randomness, variables and drivers come in. Its Shim is for the program to
 // set that is one, if asked; without, tables made by commands are refused.
 func NewProcess(dir, version string, signal func() int) *Process {
+	log := Logger(os.Stderr)
 	return &Process{
 		Environment: backfill.Environment{
 			Now:           time.Now,
@@ -35,9 +37,9 @@ func NewProcess(dir, version string, signal func() int) *Process {
 			Holder:        sqlite.ThisProcess(),
 			Alive:         sqlite.Alive,
 			Working:       func(h ledger.Holder) bool { return sqlite.Alive(h) && shim.Under(h.PID) },
-			Log:           Logger(os.Stderr),
+			Log:           log,
 			OpenLedger:    openLedger,
-			OpenWarehouse: warehouseOpener(patience),
+			OpenWarehouse: warehouseOpener(patience, log),
 		},
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
@@ -71,15 +73,15 @@ func openLedger(ctx context.Context, url, dir string, readOnly bool) (ledger.Led
 	return sqlite.Open(ctx, path, sqlite.Options{ReadOnly: readOnly})
 }
 
-// patience is how long a command waits for a database file that another process has open.
+// patience is how long a command waits for a database file that another process has open which takes no turns.
 const patience = 30 * time.Second
 
-// WaitForFiles sets how long commands wait for a database file that another process has open.
-func (p *Process) WaitForFiles(d time.Duration) { p.OpenWarehouse = warehouseOpener(d) }
+// WaitForFiles sets how long commands wait for a database file that another process has open which takes no turns.
+func (p *Process) WaitForFiles(d time.Duration) { p.OpenWarehouse = warehouseOpener(d, p.Log) }
 
-func warehouseOpener(wait time.Duration) func(context.Context, *catalog.Warehouse, string, bool) (warehouse.Warehouse, error) {
+func warehouseOpener(wait time.Duration, log *slog.Logger) func(context.Context, *catalog.Warehouse, string, bool) (warehouse.Warehouse, error) {
 	return func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error) {
-		return openWarehouse(ctx, w, dir, duckdb.Options{OpenWait: wait, ReadOnly: readOnly})
+		return openWarehouse(ctx, w, dir, duckdb.Options{OpenWait: wait, Log: log, ReadOnly: readOnly})
 	}
 }
 

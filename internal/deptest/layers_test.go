@@ -75,7 +75,7 @@ var layers = map[string]layer{
 	"internal/warehouse/duckdb": {
 		imports: []string{"internal/calendar", "internal/history", "internal/warehouse"},
 		tests:   []string{"internal/warehouse/warehousetest"},
-		modules: []string{"github.com/duckdb/duckdb-go", "golang.org/x/sync"},
+		modules: []string{"github.com/duckdb/duckdb-go", "golang.org/x/sync", "golang.org/x/sys"},
 	},
 
 	// The tables that nobody sees have no driver behind them.

@@ -93,7 +93,11 @@ func (e *SourceError) Error() string {
 // A LockedError says that another process has the store open.
 type LockedError struct {
 	Path, Holder string // pid and command, where known
+	Err          error  // what ended the wait for it; nil where its time was over
 }
+
+// Unwrap gives what ended the wait.
+func (e *LockedError) Unwrap() error { return e.Err }
 
 func (e *LockedError) Error() string {
 	if e.Holder == "" {

@@ -95,9 +95,20 @@ type Warehouse interface {
 	// for {{start}}. Cells is a query that gives a row for each partition: for {{partitions}}.
 	Dialect
 
-	// Lend gives the store away while fn runs: a command that opens the same file can then write to it. No other method runs meanwhile.
-	// Stores that admit several processes just run fn.
+	// Turn makes this process the one that uses a store which admits one process at a time, until end is called: what calls between are
+	// made for is not interrupted by another process's use. It waits as long as others have their turns, in the order in which they came,
+	// and while this process has one that somebody else waits to follow. Turns of one process overlap. A method that is called outside a
+	// turn is one of its own, or part of one under way. Waiting ends with ctx, by *LockedError, or when the store is closed. end may be
+	// called again, as a no-op. Stores that admit several processes give turns at once.
+	Turn(ctx context.Context) (end func(), err error)
+
+	// Lend gives the store away while fn runs: a command that opens the same file can then write to it. No other method runs meanwhile, and
+	// the turn goes on. Stores that admit several processes just run fn.
 	Lend(ctx context.Context, fn func(ctx context.Context) error) error
+
+	// Leave lets go of the store until it is used next: any process may use it. It waits for calls under way; where a turn is, it is a
+	// no-op. What is staged stays.
+	Leave(ctx context.Context) error
 
 	// Close ends the use of the store.
 	Close() error

@@ -87,8 +87,14 @@ func (w *Worker) Do(ctx context.Context, c run.Chunk) run.Result {
 const splitBudget = 24
 
 // try judges a set and attempts what of it is to be computed, again as often as the table allows, and then in halves: rows of one
-// partition that cannot be computed must not fail the others. The world is asked anew before every attempt (rule 21).
+// partition that cannot be computed must not fail the others. The world is asked anew before every attempt (rule 21), in the turn with the
+// warehouse in which it is made: who waits for a turn has nothing in flight, and what was found before it may be over.
 func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *int) run.Result {
+	end, err := t.Warehouse.Turn(ctx)
+	if err != nil {
+		return failure(ctx, t, set, err)
+	}
+	defer func() { end() }()
 	j, err := w.judge(ctx, t, set)
 	if err != nil {
 		return failure(ctx, t, set, err)
@@ -106,6 +112,11 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 	err = w.Backoff.Retry(ctx, 1+t.Retries, permanent, func(ctx context.Context, number int) error {
 		for again := number > 1; ; again = true {
 			if again {
+				next, err := t.Warehouse.Turn(ctx)
+				if err != nil {
+					return err
+				}
+				end = next
 				if j, err = w.judge(ctx, t, set); err != nil {
 					return err
 				}
@@ -114,6 +125,7 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 				}
 			}
 			out, err = w.attemptHeld(ctx, t, j, number)
+			end() // who waits to try again, or is done, keeps nobody from the file
 			if errors.Is(err, ErrTaken) {
 				continue // the rest of the chunk is still the run's
 			}

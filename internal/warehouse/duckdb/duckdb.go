@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,9 +26,13 @@ import (
 
 // Options say how a file is used. The zero value is fine.
 type Options struct {
-	Threads     int           // of the engine; 0: one per core
-	MemoryLimit string        // of the engine, like "4GB"; "": 80% of the machine's
-	OpenWait    time.Duration // how long to wait for another process that has the file open; 0: not at all
+	Threads     int    // of the engine; 0: one per core
+	MemoryLimit string // of the engine, like "4GB"; "": 80% of the machine's
+	// OpenWait is how long to wait for a process that has the file open and takes no turns, like another program. For processes that take
+	// turns there is no limit but the context's: they give the file up soon. 0: wait for neither.
+	OpenWait time.Duration
+	// Log is told what is waited for. nil: nobody is.
+	Log *slog.Logger
 	// ReadOnly leaves the file as it is. A file that does not exist is an empty warehouse then, and sources are copied into memory.
 	ReadOnly bool
 	// LocationBase is a folder: the location of a file inside it is the path relative to it, so that a project can be moved. A file
@@ -59,6 +64,7 @@ type Warehouse struct {
 	catalog  string // the name under which the file is attached
 	opts     Options
 
+	turn       turn                // this process's, with the file
 	uses       *semaphore.Weighted // every method holds one; Lend and Close hold all
 	publishing chan struct{}       // one place: who holds it may write markers and tables
 	raising    chan struct{}       // one place: who holds it may raise fences
@@ -101,8 +107,11 @@ func Open(_ context.Context, path string, opts Options) (*Warehouse, error) {
 			location = filepath.ToSlash(rel)
 		}
 	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	return &Warehouse{
-		path: file, location: location, catalog: catalogName(file), opts: opts,
+		path: file, location: location, catalog: catalogName(file), opts: opts, turn: newTurn(),
 		uses: semaphore.NewWeighted(maxUses), publishing: make(chan struct{}, 1), raising: make(chan struct{}, 1), pretends: make(chan struct{}, 1),
 		sources: map[string]chan struct{}{},
 	}, nil
@@ -146,29 +155,56 @@ func catalogName(path string) string {
 // Location is the file: relative to LocationBase when inside it, else canonical and absolute.
 func (w *Warehouse) Location() string { return w.location }
 
-// Lend closes the file while fn runs, which must not use the warehouse. Stages in memory stay.
+// Lend closes the file while fn runs, which must not use the warehouse. It stays our turn: nobody else who takes turns opens the file
+// meanwhile. Stages in memory stay.
 func (w *Warehouse) Lend(ctx context.Context, fn func(ctx context.Context) error) error {
 	if err := w.uses.Acquire(ctx, maxUses); err != nil {
 		return w.failed(ctx, "wait until nobody uses "+w.path, err)
 	}
 	defer w.uses.Release(maxUses)
+	if err := w.enter(ctx, true); err != nil {
+		return err
+	}
+	defer w.exit(ctx)
 	if err := w.letGo(ctx); err != nil {
 		return err
 	}
+	w.turn.signLent(true)
+	defer w.turn.signLent(false)
 	return fn(ctx)
 }
 
-// letGo closes the file if it is open.
+// Leave closes the file until the next use, and ends the turn. It waits for what uses it.
+func (w *Warehouse) Leave(ctx context.Context) error {
+	if err := w.uses.Acquire(ctx, maxUses); err != nil {
+		return w.failed(ctx, "wait until nobody uses "+w.path, err)
+	}
+	defer w.uses.Release(maxUses)
+	w.turn.mu.Lock()
+	defer w.turn.mu.Unlock()
+	if w.turn.place != nil && !w.turn.moving && w.turn.users == 0 {
+		w.giveUp(ctx)
+	}
+	return nil
+}
+
+// letGo closes the file if it is open. Where that fails the engine is closed with it, and what it has in memory is lost.
 func (w *Warehouse) letGo(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return ErrClosed
 	}
+	for _, e := range w.dead {
+		_ = e.close(ctx)
+	}
+	w.dead = nil
 	if w.engine == nil {
 		return nil
 	}
 	if err := w.engine.detach(ctx); err != nil {
+		err = errors.Join(err, w.engine.close(ctx))
+		w.engine = nil
 		return w.failed(ctx, "let go of "+w.path, err)
 	}
 	return nil
@@ -176,22 +212,25 @@ func (w *Warehouse) letGo(ctx context.Context) error {
 
 // Close ends the use of the file. It waits for methods that run. Closing twice is a no-op.
 func (w *Warehouse) Close() error {
-	// Nobody waits for ever: the methods end with their contexts.
-	if err := w.uses.Acquire(context.Background(), maxUses); err != nil {
+	ctx := context.Background() // nobody waits for ever: the methods end with their contexts
+	if err := w.uses.Acquire(ctx, maxUses); err != nil {
 		return err
 	}
 	defer w.uses.Release(maxUses)
+	if left := w.turn.stop(); left != nil {
+		defer left.leave() // after the file is closed
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
 	for _, e := range w.dead {
-		_ = e.close()
+		_ = e.close(ctx)
 	}
 	w.dead = nil
 	if w.engine == nil {
 		return nil
 	}
-	err := w.engine.close()
+	err := w.engine.close(ctx)
 	w.engine = nil
 	if err != nil {
 		return fmt.Errorf("close %s: %w", w.path, err)

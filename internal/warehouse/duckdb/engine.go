@@ -34,6 +34,10 @@ func (w *Warehouse) use(ctx context.Context, what string, fn func(c *conn) error
 		return w.failed(ctx, what, err)
 	}
 	defer w.uses.Release(1)
+	if err := w.enter(ctx, true); err != nil {
+		return err
+	}
+	defer w.exit(ctx)
 	e, err := w.opened(ctx)
 	if err != nil {
 		return err
@@ -195,7 +199,7 @@ func (i withInit) Connect(ctx context.Context) (driver.Conn, error) {
 	return c, nil
 }
 
-// attachPatiently tries to attach until OpenWait is over.
+// attachPatiently tries to attach until OpenWait is over. It is our turn: who has the file open takes none.
 func (e *engine) attachPatiently(ctx context.Context, statement string) error {
 	w := e.w
 	first := e.control(ctx, statement)
@@ -207,11 +211,15 @@ func (e *engine) attachPatiently(ctx context.Context, statement string) error {
 	const again = 50 * time.Millisecond
 	tick := time.NewTicker(again)
 	defer tick.Stop()
+	tell := time.NewTimer(w.turn.tellIn)
+	defer tell.Stop()
 	last := first
 	for isLocked(last) {
 		select {
 		case <-patient.Done():
 			return w.unopened(ctx, last)
+		case <-tell.C:
+			w.opts.Log.Warn("waiting for a process that takes no turns to close the file", "file", w.path, "holder", holderIn(last), "at most", w.opts.OpenWait)
 		case <-tick.C:
 			last = e.control(ctx, statement)
 		}
@@ -231,8 +239,8 @@ func (e *engine) detach(ctx context.Context) error {
 	return e.control(context.WithoutCancel(ctx), "DETACH "+name(e.w.catalog))
 }
 
-func (e *engine) close() error {
-	err := e.detach(context.Background())
+func (e *engine) close(ctx context.Context) error {
+	err := e.detach(ctx)
 	return errors.Join(err, e.connector.Close())
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -103,35 +102,15 @@ func isLocked(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "Could not set lock on file")
 }
 
-var holderPID = regexp.MustCompile(`\(PID (\d+)\)`)
-
 // unopened is why the file could not be opened.
 func (w *Warehouse) unopened(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	if isLocked(err) {
-		locked := &warehouse.LockedError{Path: w.path}
-		if m := holderPID.FindStringSubmatch(err.Error()); m != nil {
-			locked.Holder = holder(m[1])
-		}
-		return locked
+		return &warehouse.LockedError{Path: w.path, Holder: holderIn(err), Err: context.Cause(ctx)}
 	}
 	return w.failed(ctx, "open "+w.path, err)
-}
-
-// holder names a process by its pid and command line.
-func holder(pid string) string {
-	who := "pid " + pid
-	if n, err := strconv.Atoi(pid); err == nil && n == os.Getpid() {
-		who += " (this process)"
-	}
-	line, err := os.ReadFile("/proc/" + pid + "/cmdline") //nolint:gosec // digits, by the expression that found them
-	if err != nil || len(line) == 0 {
-		return who
-	}
-	command := strings.TrimSpace(strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " "))
-	return who + ", " + shorten(command)
 }
 
 var errorLine = regexp.MustCompile(`(?m)^LINE (\d+): `)

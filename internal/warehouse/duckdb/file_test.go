@@ -3,6 +3,7 @@ package duckdb_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,12 @@ func TestMain(m *testing.M) {
 		os.Exit(hold(path))
 	case "fill":
 		os.Exit(fill(path))
+	case "turns":
+		os.Exit(takeTurns(path))
+	case "lend":
+		os.Exit(lend(path))
+	case "grab":
+		os.Exit(grab(path))
 	default:
 		os.Exit(m.Run())
 	}
@@ -42,12 +49,11 @@ func play(t *testing.T, role, path string) *exec.Cmd {
 	return cmd
 }
 
-// hold keeps a file open until its input ends.
+// hold keeps a file open, like a program that knows nothing of turns, until its input ends.
 func hold(path string) int {
-	ctx := context.Background()
-	w, err := duckdb.Open(ctx, path, duckdb.Options{})
+	db, err := sql.Open("duckdb", path)
 	if err == nil {
-		_, err = w.Claim(ctx, "holder")
+		err = db.Ping()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -56,7 +62,7 @@ func hold(path string) int {
 	fmt.Println("held")
 	buf := make([]byte, 1)
 	_, _ = os.Stdin.Read(buf) // its end is what is waited for
-	if w.Close() != nil {
+	if db.Close() != nil {
 		return 1
 	}
 	return 0

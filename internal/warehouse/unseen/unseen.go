@@ -125,5 +125,11 @@ func (Warehouse) Cells(calendar.Axis, calendar.Set, map[string][]calendar.Interv
 // Lend runs fn: nothing is open.
 func (Warehouse) Lend(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 
+// Turn is given at once: nothing is open.
+func (Warehouse) Turn(context.Context) (func(), error) { return func() {}, nil }
+
+// Leave does nothing.
+func (Warehouse) Leave(context.Context) error { return nil }
+
 // Close does nothing.
 func (Warehouse) Close() error { return nil }

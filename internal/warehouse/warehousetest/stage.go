@@ -216,6 +216,22 @@ var commandCases = []testCase{
 		s.publish(numbers, stage, set(1), 1)
 		s.holds(row{1, 1, 1})
 	}},
+	{"turns overlap, and what is staged outlives leaving", func(s *store) {
+		end, err := s.w.Turn(s.ctx)
+		s.must(err)
+		other, err := s.w.Turn(s.ctx)
+		s.must(err)
+		stage := s.stage(numbers, set(1), "a", s.query(row{1, 1, 1}))
+		s.must(s.w.Leave(s.ctx)) // a no-op
+		end()
+		end()
+		s.raise(numbers, set(1), 1)
+		other()
+		s.must(s.w.Leave(s.ctx))
+		s.must(s.w.Leave(s.ctx))
+		s.publish(numbers, stage, set(1), 1)
+		s.holds(row{1, 1, 1})
+	}},
 	{"lending gives back what the function says", func(s *store) {
 		if err := s.w.Lend(s.ctx, func(contextOnly) error { return errStop }); !errors.Is(err, errStop) {
 			s.Fatalf("error %v, want the function's", err)
