@@ -32,6 +32,9 @@ type Environment struct {
 	Alive func(h ledger.Holder) bool
 	// Working reports whether commands that a holder of this machine has started may still run.
 	Working func(h ledger.Holder) bool
+	// FindJob looks at a process of this machine that Headway did not start; EndJob ends one with all that it has started, if it is still the same.
+	FindJob func(pid int) (Job, error)
+	EndJob  func(ctx context.Context, h ledger.Holder, grace time.Duration) error
 	Log     *slog.Logger
 	// Shim is how the shim of commands is started: see command.Options. Without one, tables made by commands are refused.
 	Shim []string

@@ -72,6 +72,9 @@ func (c *Coordinator) StopRun(ctx context.Context, r *ledger.RunRecord, hold boo
 	if out.Before || out.Dead {
 		return out, nil
 	}
+	if adoptedOf(r) != nil { // nobody but us can tell it
+		return out, c.endAdopted(ctx, &out.Run)
+	}
 	patience := leaseTTL
 	if hold {
 		patience = lastWords

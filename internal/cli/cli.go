@@ -61,6 +61,7 @@ type commands struct {
 	Observe observeCmd `cmd:"" group:"work" help:"Look at the sources: rows, columns, changes."`
 	Check   checkCmd   `cmd:"" group:"work" help:"Run the checks on what is published."`
 
+	Adopt  adoptCmd  `cmd:"" group:"who" help:"Give a process that already runs a lease."`
 	Stop   stopCmd   `cmd:"" group:"who" help:"End a run; with --hold so that nothing starts it again."`
 	Hold   holdCmd   `cmd:"" group:"who" help:"Keep a table or a range of it from being written."`
 	Unhold unholdCmd `cmd:"" group:"who" help:"Release a hold."`

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -100,7 +101,7 @@ func (cmd *execCmd) run(inv *invocation) error {
 		return err
 	}
 	defer inv.close(c)
-	asked, err := cmd.asked(inv, c)
+	asked, err := askedOf(inv, c, cmd.Table, cmd.rangeFlags)
 	if err != nil {
 		return err
 	}
@@ -234,32 +235,16 @@ func chunkOf(text string) (n int, unit calendar.Grain, err error) {
 
 // open opens the project, or without one the state in which the tables of commands are.
 func (cmd *execCmd) open(inv *invocation, wrap *backfill.Wrap) (*backfill.Coordinator, error) {
-	_, _, err := inv.projectFile()
-	if err == nil {
-		if cmd.Grain != "" {
-			return nil, &backfill.InputError{What: "--grain is for tables that no project declares", Next: "leave it away: the project says it"}
-		}
-		return inv.openWith(false, wrap)
+	if _, _, err := inv.projectFile(); err == nil && cmd.Grain != "" {
+		return nil, &backfill.InputError{What: "--grain is for tables that no project declares", Next: "leave it away: the project says it"}
 	}
-	if inv.flags.Project != "" {
-		return nil, err
-	}
-	axis := cmd.axis()
-	tables := map[string]calendar.Axis{}
-	for _, name := range append(append([]string{}, cmd.Table...), cmd.Reads...) {
-		tables[name] = axis
-	}
-	url, err := inv.coordinatingState()
-	if err != nil {
-		return nil, err
-	}
-	return inv.openUnseen(url, false, wrap, tables)
+	return inv.openCoordinating(wrap, axisOf(cmd.Grain, cmd.rangeFlags), slices.Concat(cmd.Table, cmd.Reads)...)
 }
 
-// axis is that of a table that no project declares: as the range is written.
-func (cmd *execCmd) axis() calendar.Axis {
+// axisOf is that of a table that no project declares: as the range is written, if nobody says.
+func axisOf(grain string, r rangeFlags) calendar.Axis {
 	axis := calendar.Axis{Grain: calendar.Day, Zone: "UTC"}
-	switch cmd.Grain {
+	switch grain {
 	case "hour":
 		axis.Grain = calendar.Hour
 	case "month":
@@ -268,34 +253,34 @@ func (cmd *execCmd) axis() calendar.Axis {
 		return calendar.Whole()
 	case "":
 		switch {
-		case strings.Contains(cmd.From+cmd.To, "T"):
+		case strings.Contains(r.From+r.To, "T"):
 			axis.Grain = calendar.Hour
-		case len(cmd.From) == len("2024-01") && len(cmd.To) == len("2024-01") && cmd.From[4] == '-' && cmd.To[4] == '-':
+		case len(r.From) == len("2024-01") && len(r.To) == len("2024-01") && r.From[4] == '-' && r.To[4] == '-':
 			axis.Grain = calendar.Month
 		}
 	}
 	return axis
 }
 
-// asked are the partitions of tables that no calendar names; nil in a project.
-func (cmd *execCmd) asked(inv *invocation, c *backfill.Coordinator) (map[string]calendar.Set, error) {
+// askedOf are the partitions of tables that no calendar names; nil in a project.
+func askedOf(inv *invocation, c *backfill.Coordinator, tables []string, r rangeFlags) (map[string]calendar.Set, error) {
 	if !c.Unseen() {
 		return nil, nil //nolint:nilnil // the project's calendars say
 	}
 	out := map[string]calendar.Set{}
-	for _, name := range cmd.Table {
+	for _, name := range tables {
 		t := c.Tables[name]
 		if !t.Partitioned() {
 			out[name] = calendar.Of(0)
 			continue
 		}
-		if cmd.From == "" || cmd.To == "" {
+		if r.From == "" || r.To == "" {
 			return nil, &backfill.InputError{
-				What: fmt.Sprintf("which dates of %s does the command write? No project says where the table begins and ends", name),
+				What: fmt.Sprintf("which dates of %s are written? No project says where the table begins and ends", name),
 				Next: "say --from and --to, or --grain none for a table without partitions",
 			}
 		}
-		iv, err := t.Axis.ParseRange(cmd.From, cmd.To, inv.Now())
+		iv, err := t.Axis.ParseRange(r.From, r.To, inv.Now())
 		if err != nil {
 			return nil, &backfill.InputError{What: fmt.Sprintf("range of %s: %v", name, err)}
 		}

@@ -167,7 +167,10 @@ func (inv *invocation) printLeases(leases []leaseAnswer) {
 		if l.Token != nil {
 			token = strconv.FormatInt(*l.Token, 10)
 		}
-		if l.ExpiresIn != nil {
+		const year = 365 * 24 * time.Hour
+		if l.ExpiresIn != nil && time.Duration(*l.ExpiresIn)*time.Second > year {
+			left = "with its process"
+		} else if l.ExpiresIn != nil {
 			left = (time.Duration(*l.ExpiresIn) * time.Second).String()
 		}
 		rows = append(rows, []string{l.Table, l.State, l.text, or(l.Run), or(l.Lease), token, left})

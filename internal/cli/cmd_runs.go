@@ -33,6 +33,7 @@ type runAnswer struct {
 	Rate      *float64    `json:"rate"` // partitions a second
 	ETA       *time.Time  `json:"eta"`
 	WaitsFor  []string    `json:"waits_for"`
+	Conflicts []string    `json:"conflicts_with"` // runs that write the same partitions at this moment
 	Holder    holder      `json:"holder"`
 	Exit      *int        `json:"exit"`
 }
@@ -63,11 +64,15 @@ func (cmd psCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	clashes := c.Clashes(runs)
 	list := []runAnswer{}
 	for i := range runs {
 		one := answerOf(c, &runs[i], inv.Now())
 		if others := waiting[runs[i].ID]; len(others) > 0 && !runs[i].Ended && one.State != backfill.StateDead {
 			one.State, one.WaitsFor = stateWaiting, others
+		}
+		for _, other := range clashes[runs[i].ID] {
+			one.Conflicts = append(one.Conflicts, string(other))
 		}
 		list = append(list, one)
 	}
@@ -162,6 +167,9 @@ func (inv *invocation) printRuns(c *backfill.Coordinator, all bool, runs []ledge
 		if len(r.WaitsFor) > 0 {
 			text += "; waits for " + abbreviated(r.WaitsFor, 2)
 		}
+		if len(r.Conflicts) > 0 {
+			text += "; WRITES WHERE " + abbreviated(r.Conflicts, 2) + " DOES: stop one of them"
+		}
 		rows = append(rows, []string{
 			r.Run, r.Class, r.State, r.StartedAt.UTC().Format(time.DateTime), fmt.Sprintf("%s/%s", thousands(r.Done), thousands(r.Total)), rate, eta,
 			r.Guarantee, fmt.Sprintf("%s@%s (%d)", r.Holder.User, r.Holder.Host, r.Holder.PID), text,
@@ -183,7 +191,7 @@ func abbreviated(list []string, most int) string {
 func answerOf(c *backfill.Coordinator, r *ledger.RunRecord, now time.Time) runAnswer {
 	out := runAnswer{
 		Run: string(r.ID), Class: string(r.Class), State: c.StateOf(r), Guarantee: c.GuaranteeOf(r), StartedAt: r.StartedAt,
-		Command: r.Command, Sets: []setAnswer{}, Done: r.Done, Total: r.Total, WaitsFor: []string{},
+		Command: r.Command, Sets: []setAnswer{}, Done: r.Done, Total: r.Total, WaitsFor: []string{}, Conflicts: []string{},
 		Holder: holder{r.Holder.Host, r.Holder.PID, r.Holder.User},
 	}
 	if r.Reason != "" {

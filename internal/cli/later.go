@@ -15,7 +15,6 @@ type laterCommands struct {
 	Pause  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Pause a run."`
 	Resume laterCmd `cmd:"" hidden:"" passthrough:"" help:"Resume a run."`
 	Retry  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Do again what a run left."`
-	Adopt  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Give a running process a lease."`
 	Gate   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether work may pass."`
 	Verify laterCmd `cmd:"" hidden:"" passthrough:"" help:"Find writes behind Headway's back."`
 	Undo   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Put back what a run replaced."`

@@ -35,11 +35,6 @@ func (inv *invocation) userState() (string, error) {
 
 // openUnseen opens a state without a project, to write under a command, or for what is asked about it. tables need not be known yet.
 func (inv *invocation) openUnseen(url string, readOnly bool, wrap *backfill.Wrap, tables map[string]calendar.Axis) (*backfill.Coordinator, error) {
-	if path, ok := strings.CutPrefix(url, "sqlite:"); ok && wrap != nil {
-		if err := os.MkdirAll(filepath.Dir(resolve(inv.Dir, path)), 0o700); err != nil {
-			return nil, fmt.Errorf("make a folder for the state: %w", err)
-		}
-	}
 	return backfill.OpenUnseen(inv.ctx, inv.Environment, backfill.Options{Dir: inv.Dir, State: url, ReadOnly: readOnly, Wrap: wrap, Unseen: tables})
 }
 
@@ -74,6 +69,28 @@ func (inv *invocation) coordinatingState() (string, error) {
 		What: "nobody says which state coordinates: there is no project here, no --state, no HEADWAY_STATE, no configuration, and no terminal to tell it on",
 		Next: "say --state user for your own (" + url + "), or --state sqlite:PATH for one that several share",
 	}
+}
+
+// openCoordinating opens the project, or, outside of one, the state that is to coordinate tables of the axis.
+func (inv *invocation) openCoordinating(wrap *backfill.Wrap, axis calendar.Axis, tables ...string) (*backfill.Coordinator, error) {
+	_, _, err := inv.projectFile()
+	if err == nil || inv.flags.Project != "" {
+		return inv.openWith(false, wrap)
+	}
+	url, err := inv.coordinatingState()
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]calendar.Axis, len(tables))
+	for _, name := range tables {
+		known[name] = axis
+	}
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if err := os.MkdirAll(filepath.Dir(resolve(inv.Dir, path)), 0o700); err != nil {
+			return nil, fmt.Errorf("make a folder for the state: %w", err)
+		}
+	}
+	return inv.openUnseen(url, false, wrap, known)
 }
 
 // openAny opens the project, or, outside of one, the state in which the tables of commands are. tables need not be known there.

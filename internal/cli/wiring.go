@@ -15,6 +15,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/foreign"
 	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/ledger/sqlite"
@@ -29,13 +30,17 @@ func NewProcess(dir, version string, signal func() int) *Process {
 	log := Logger(os.Stderr)
 	return &Process{
 		Environment: backfill.Environment{
-			Now:           time.Now,
-			Boot:          bootclock.Now,
-			NewID:         newID,
-			Lookup:        lookup,
-			Random:        mathrand.Float64,
-			Holder:        sqlite.ThisProcess(),
-			Alive:         sqlite.Alive,
+			Now:     time.Now,
+			Boot:    bootclock.Now,
+			NewID:   newID,
+			Lookup:  lookup,
+			Random:  mathrand.Float64,
+			Holder:  sqlite.ThisProcess(),
+			Alive:   sqlite.Alive,
+			FindJob: findJob,
+			EndJob: func(ctx context.Context, h ledger.Holder, grace time.Duration) error {
+				return foreign.End(ctx, h.PID, func() bool { return sqlite.Alive(h) }, grace)
+			},
 			Working:       func(h ledger.Holder) bool { return sqlite.Alive(h) && shim.Under(h.PID) },
 			Log:           log,
 			OpenLedger:    openLedger,
@@ -51,6 +56,15 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Terminal: terminalOf,
 		Signal:   signal,
 	}
+}
+
+// findJob looks at a process that already runs.
+func findJob(pid int) (backfill.Job, error) {
+	p, err := foreign.Find(pid)
+	if err != nil {
+		return backfill.Job{}, err //nolint:wrapcheck // it names the process
+	}
+	return backfill.Job{Holder: sqlite.ProcessHolder(p.PID, p.User), Command: p.Command}, nil
 }
 
 // newID is a random id of 50 bits behind a prefix: short enough to type, long enough never to meet another of its store.

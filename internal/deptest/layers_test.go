@@ -89,6 +89,8 @@ var layers = map[string]layer{
 	},
 	// What stands between Headway and a command. It runs as a process of its own, so it knows nothing of tables.
 	"internal/executor/shim": {imports: []string{"internal/bootclock"}, modules: []string{"golang.org/x/sys"}},
+	// Processes that Headway did not start.
+	"internal/executor/foreign": {modules: []string{"golang.org/x/sys"}},
 	"internal/executor/query": {
 		imports: []string{"internal/calendar", "internal/history", "internal/catalog", "internal/warehouse", "internal/executor"},
 	},

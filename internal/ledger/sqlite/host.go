@@ -22,6 +22,11 @@ var thisProcess = sync.OnceValue(func() ledger.Holder {
 	return h
 })
 
+// ProcessHolder is another process of this machine as the holder of leases: they end with it.
+func ProcessHolder(pid int, user string) ledger.Holder {
+	return ledger.Holder{Host: hostname(), Boot: bootID(), PID: pid, Start: startOf(pid), User: user}
+}
+
 func hostname() string {
 	name, err := os.Hostname()
 	if err != nil {

@@ -57,5 +57,21 @@ func alive(h ledger.Holder) bool {
 		return false
 	}
 	start := startOf(h.PID)
-	return start == 0 || h.Start == 0 || start == h.Start
+	return (start == 0 || h.Start == 0 || start == h.Start) && !zombie(h.PID)
+}
+
+// zombie reports whether a process has ended and its parent has not noticed: it writes nothing any more.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat") //nolint:gosec // a number
+	if err != nil {
+		return false
+	}
+	state := bytes.TrimLeft(stat[bytes.LastIndexByte(stat, ')')+1:], " ")
+	return len(state) > 0 && state[0] == 'Z' && !threads(pid)
+}
+
+// threads reports whether threads of a process live though its first one has ended.
+func threads(pid int) bool {
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	return err == nil && len(tasks) > 1
 }
