@@ -83,6 +83,11 @@ func (c *Coordinator) Adopt(ctx context.Context, sight *Sight, req AdoptRequest)
 	if err := c.Ledger.PutRun(ctx, record); err != nil {
 		return nil, fmt.Errorf("store the run: %w", err)
 	}
+	o := c.orderOf(ledger.OrderAdopt, req.Reason)
+	o.Run = record.ID
+	if _, err := c.Ledger.Order(ctx, o); err != nil {
+		return nil, fmt.Errorf("note in the audit log what was adopted: %w", err)
+	}
 	if taken {
 		return &record, conflict
 	}

@@ -101,6 +101,7 @@ type Ledger interface {
 	//     a lease, ErrLost where it has ended already. Recording what was committed under it is not refused. A waiter leaves the queue.
 	//   - OrderStop: is kept with the run and seen in its record and its leases. ErrNotFound where there is no such run. A run that has ended, or
 	//     was asked before, is left as it is.
+	//   - OrderAdopt: is audited for what the run writes, and changes nothing else. ErrNotFound where there is no such run.
 	//   - OrderPause, OrderResume: are kept with the run and seen in its record and its leases. ErrNotFound where there is no such run. A run that
 	//     has ended, is paused already, or is not, is left as it is. What a paused run has in flight goes on, and its leases are renewed.
 	//   - OrderStopHold: in one transaction also ends all leases of the run, as OrderBreak does, takes what it waits for out of the queue, and

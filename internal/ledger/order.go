@@ -29,6 +29,8 @@ const (
 	// OrderPause keeps Run from starting anything, and lets others take what it has not in flight; OrderResume ends that.
 	OrderPause  OrderKind = "pause"
 	OrderResume OrderKind = "resume"
+	// OrderAdopt tells that Run is a process that Headway did not start.
+	OrderAdopt OrderKind = "adopt"
 	// OrderStopHold asks the same, ends the run's leases, and puts a hold over what they claimed.
 	OrderStopHold OrderKind = "stop.hold"
 )
@@ -67,7 +69,7 @@ func (o Order) Check() error {
 			return errors.New("break which lease?")
 		}
 		return nil
-	case OrderStop, OrderStopHold, OrderPause, OrderResume:
+	case OrderStop, OrderStopHold, OrderPause, OrderResume, OrderAdopt:
 		if o.Run == "" {
 			return fmt.Errorf("%s which run?", o.Kind)
 		}

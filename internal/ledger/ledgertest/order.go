@@ -222,6 +222,23 @@ var orderCases = []testCase{
 		_, err := f.l.Order(f.ctx, again)
 		f.is(err, ledger.ErrNotFound)
 	}},
+	{"AdoptIsTold", func(f *fixture) {
+		req := f.request(0, 6)
+		f.run(req)
+		o := f.orderOf(ledger.OrderAdopt)
+		o.Run = req.Run
+		f.order(o)
+		f.reopen()
+		f.order(o) // the same: nothing
+		told, err := f.l.Audit(f.ctx, ledger.AuditFilter{})
+		f.ok(err)
+		same(f, "entries", len(told), 1)
+		same(f, "action", told[0].Action, "adopt")
+		same(f, "table", told[0].Table, table)
+		o.ID, o.Run = "another", "unknown"
+		_, err = f.l.Order(f.ctx, o)
+		f.is(err, ledger.ErrNotFound)
+	}},
 	{"StopOfARunThatHasEndedIsANoOp", func(f *fixture) {
 		r := f.run(f.request(0, 6))
 		r.State, r.Ended = "done", true

@@ -121,6 +121,12 @@ func (l *Ledger) Order(ctx context.Context, o ledger.Order) (history.Seq, error)
 		return l.stop(o)
 	case ledger.OrderPause, ledger.OrderResume:
 		return l.pause(o)
+	case ledger.OrderAdopt:
+		i := l.run(o.Run)
+		if i < 0 {
+			return 0, fmt.Errorf("run %s: %w", o.Run, ledger.ErrNotFound)
+		}
+		return l.ordered(o, l.runs[i].Sets, func(history.Seq) {}), nil
 	}
 	if err := l.checkAxis(o.Table, o.Axis); err != nil {
 		return 0, err

@@ -45,6 +45,15 @@ func (t *tx) order(o ledger.Order) (seq history.Seq, err error) {
 		return t.stopHold(o)
 	case ledger.OrderUnhold:
 		return t.unhold(o)
+	case ledger.OrderAdopt:
+		stored, err := t.storedRun(o.Run)
+		if err == nil && stored == nil {
+			err = fmt.Errorf("run %s: %w", o.Run, ledger.ErrNotFound)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return t.ordered(o, stored.Sets, func() error { return nil })
 	}
 	claims := []ledger.Claim{{Table: o.Table, Axis: o.Axis, Set: o.Set}}
 	overdue, err := t.holdable(claims, "")
