@@ -16,6 +16,10 @@ func OlderCode(table string, axis calendar.Axis, e *ledger.OlderCodeError) (what
 	if by := by(&e.Stands); by != "" {
 		stands += " by " + by
 	}
+	apart := "" // a wrapped command may be several in one
+	if e.Producer != table {
+		apart = "; if the two do different work: --producer NAME"
+	}
 	switch {
 	case e.Fix:
 		since := "published before that"
@@ -29,14 +33,11 @@ func OlderCode(table string, axis calendar.Axis, e *ledger.OlderCodeError) (what
 				table, axis.ID(bounds.Start), axis.ID(bounds.End-1))
 	case !e.Published:
 		return fmt.Sprintf("%s: %s, has published since this run was asked for. This run's code is version %.12s: nobody can tell whether it is newer", table, stands, e.Version),
-			"if it is, start the run again; if not, get the newer code"
+			"if it is, start the run again; if not, get the newer code" + apart
 	}
 	next = fmt.Sprintf("get the newer code, or make this the head again (headway code promote %s --to %.12s --reason …); to write with it now: --allow-downgrade --reason …",
 		table, e.Version)
-	if e.Producer != table {
-		next += "; if the two do different work: --producer NAME"
-	}
-	return fmt.Sprintf("%s: this run's code is version %.12s, which another has replaced: %s", table, e.Version, stands), next
+	return fmt.Sprintf("%s: this run's code is version %.12s, which another has replaced: %s", table, e.Version, stands), next + apart
 }
 
 // by is who published a version first; "" where that is not known.
