@@ -11,43 +11,60 @@ import (
 // over one date, and a chunk is what a failure loses.
 const defaultBatch = 365
 
-// A Chunk is what one attempt computes.
+// A Chunk is what is computed at once: of one table, or of several that one command makes.
 type Chunk struct {
+	Table string
+	Set   calendar.Set
+	With  []Part // the further tables
+}
+
+// A Part is a table of a chunk, and what the chunk is for there.
+type Part struct {
 	Table string
 	Set   calendar.Set
 }
 
 // Chunks cuts steps into waves of chunks: the waves one after another, the chunks of a wave in any order or at once. It takes one step,
-// or all steps of a loop (Plan.Stages gives them so). No chunk holds p and q where q depends on p (rule 20): in a loop a chunk spans at
-// most the loop's smallest total lag, and its tables interleave. Chunks have at most the table's batch size; the chunk of a command is
-// one contiguous interval, bridging what is not expected, unless the command takes {dates}. The error names a loop whose partitions
-// wait for one another.
+// or all steps of a producer or of a loop (Plan.Stages gives them so). No chunk holds p and q where q depends on p (rule 20): in a loop a chunk
+// spans at most the loop's smallest total lag, and its tables interleave. Chunks have at most the table's batch size; the chunk of a command is
+// one contiguous interval, bridging what is not expected, unless the command takes {dates}. The steps of a producer are cut over the union
+// of what they need; of each table a chunk has what is in its own step. The error names a loop whose partitions wait for one another.
 func Chunks(w *World, steps ...Step) ([][]Chunk, error) {
 	var waves [][]Chunk
 	planned := map[*node]calendar.Set{}
-	var loop *part
+	var first *node
 	for _, s := range steps {
 		n := w.named[s.Table]
 		if n == nil {
 			return nil, &ChunkError{Tables: []string{s.Table}, What: "are not of this project"}
 		}
-		if p := &w.parts[n.part]; p.loop {
-			loop = p
-			planned[n] = planned[n].Union(s.Set)
-			continue
+		if first == nil {
+			first = n
 		}
-		waves = append(waves, n.chunks(nil, s.Set))
+		planned[n] = planned[n].Union(s.Set)
 	}
-	if loop == nil {
+	if first == nil {
+		return nil, nil
+	}
+	cut := func(with []*node, set calendar.Set) {
+		if wave := chunksOf(with, set, planned); len(wave) > 0 {
+			waves = append(waves, wave)
+		}
+	}
+	loop := &w.parts[first.part]
+	if !loop.loop {
+		for _, s := range steps {
+			if n := w.named[s.Table]; !planned[n].Empty() {
+				cut(n.with, calendar.All())
+				for _, m := range n.with {
+					delete(planned, m)
+				}
+			}
+		}
 		return waves, nil
 	}
 	rest := w.after(loop, planned)
-	sweep(loop.nodes, rest, func(i int, set calendar.Set) {
-		n := loop.nodes[i]
-		if wave := n.chunks(nil, set.Intersect(planned[n])); len(wave) > 0 {
-			waves = append(waves, wave)
-		}
-	})
+	sweep(loop.nodes, rest, func(*node, calendar.Set) {}, cut)
 	e := &ChunkError{What: "wait for one another: their windows lead back to the same partition"}
 	for i, n := range loop.nodes {
 		if rest[i].Overlaps(planned[n]) {
@@ -85,24 +102,63 @@ func (e *ChunkError) Error() string {
 	return "partitions of " + strings.Join(e.Tables, " and ") + " " + e.What
 }
 
-// chunks cuts a set whose members do not depend on one another.
-func (n *node) chunks(out []Chunk, set calendar.Set) []Chunk {
+// chunksOf cuts what is planned, within a set, of tables that are made at once. Its members do not depend on one another.
+func chunksOf(with []*node, within calendar.Set, planned map[*node]calendar.Set) []Chunk {
+	var out []Chunk
+	var all calendar.Set
+	for _, n := range with {
+		all = join(all, meet(planned[n], within))
+	}
+	if all.Empty() {
+		return nil
+	}
+	n := with[0] // they have one command, and one batch
 	size := n.table.Batch.Size
 	if size < 1 {
 		size = defaultBatch
 	}
-	whole := []calendar.Set{set}
+	whole := []calendar.Set{all}
 	if n.table.Command != nil && !n.takesDates() {
-		whole = n.contiguous(set)
+		whole = contiguous(all, indexOf(with))
 	}
 	for _, run := range whole {
 		for _, part := range stretches(run, n.table.Batch.Span) {
 			for _, s := range part.Chunks(size) {
-				out = append(out, Chunk{n.table.Name, s})
+				out = append(out, chunkOf(with, s, planned))
 			}
 		}
 	}
 	return out
+}
+
+// chunkOf gives each table what of a set is planned there.
+func chunkOf(with []*node, set calendar.Set, planned map[*node]calendar.Set) Chunk {
+	if len(with) == 1 {
+		return Chunk{Table: with[0].table.Name, Set: set}
+	}
+	var c Chunk
+	for _, n := range with {
+		switch here := set.Intersect(planned[n]); {
+		case here.Empty():
+		case c.Table == "":
+			c.Table, c.Set = n.table.Name, here
+		default:
+			c.With = append(c.With, Part{n.table.Name, here})
+		}
+	}
+	return c
+}
+
+// indexOf numbers what is expected of any of the tables.
+func indexOf(with []*node) *calendar.Index {
+	if len(with) == 1 {
+		return with[0].index
+	}
+	var all calendar.Set
+	for _, n := range with {
+		all = all.Union(n.expected)
+	}
+	return calendar.NewIndex(all)
 }
 
 // stretches cuts a set into parts that span at most so many cells, from its first member on; 0: it stays whole.
@@ -131,11 +187,11 @@ func (n *node) takesDates() bool {
 }
 
 // contiguous cuts a set where an expected partition lies between that is not in it. What is not expected does not break a run.
-func (n *node) contiguous(set calendar.Set) []calendar.Set {
+func contiguous(set calendar.Set, expected *calendar.Index) []calendar.Set {
 	var out []calendar.Set
 	var run []calendar.Interval
 	for _, iv := range set.Intervals() {
-		if k := len(run); k > 0 && n.index.Rank(iv.Start) != n.index.Rank(run[k-1].End) {
+		if k := len(run); k > 0 && expected.Rank(iv.Start) != expected.Rank(run[k-1].End) {
 			out = append(out, calendar.NewSet(run...))
 			run = nil
 		}

@@ -122,7 +122,7 @@ func (d *draft) finish() *Plan {
 		for _, n := range part.nodes {
 			t := &d.tables[n.id]
 			if !t.written.Empty() {
-				p.Steps = append(p.Steps, Step{n.table.Name, n.table.Axis, guarantee(n.table), t.written, t.causes, loop})
+				p.Steps = append(p.Steps, Step{n.table.Name, n.table.Producer, n.table.Axis, guarantee(n.table), t.written, t.causes, loop})
 			}
 			if !t.blocked.Empty() {
 				p.Blocked = append(p.Blocked, d.block(n, t.blocked))
@@ -197,10 +197,12 @@ func (d *draft) block(n *node, set calendar.Set) Blocked {
 			break
 		}
 		item := BlockedItem{Partition: p, Held: b.Held.Contains(p)}
-		for _, e := range n.inputs {
-			lacking := e.windows(p).Intersect(join(d.tables[e.read.id].bad, d.tables[e.read.id].shaken))
-			if !lacking.Empty() && len(item.Missing) < maxLacks {
-				item.Missing = append(item.Missing, Lack{e.read.table.Name, e.read.table.Axis, lacking})
+		for _, m := range n.bound() {
+			for _, e := range m.inputs {
+				lacking := e.windows(p).Intersect(join(d.tables[e.read.id].bad, d.tables[e.read.id].shaken))
+				if m.expected.Contains(p) && !lacking.Empty() && len(item.Missing) < maxLacks {
+					item.Missing = append(item.Missing, Lack{e.read.table.Name, e.read.table.Axis, lacking})
+				}
 			}
 		}
 		item.Fix = d.mend(n, item)
@@ -213,6 +215,11 @@ func (d *draft) block(n *node, set calendar.Set) Blocked {
 // what its own root cause wants.
 func (d *draft) mend(n *node, item BlockedItem) Fix {
 	if item.Held || len(item.Missing) == 0 {
+		for _, m := range n.bound() {
+			if m.judged.Held.Contains(item.Partition) {
+				return unhold(m.table, item.Partition)
+			}
+		}
 		return unhold(n.table, item.Partition)
 	}
 	lack := item.Missing[0]

@@ -55,6 +55,7 @@ type (
 	}
 	jsonStep struct {
 		Table      string         `json:"table"`
+		Producer   *string        `json:"producer"`
 		Guarantee  string         `json:"guarantee"`
 		Intervals  []jsonInterval `json:"intervals"`
 		Partitions int            `json:"partitions"`
@@ -91,7 +92,7 @@ func (w *World) Intervals(table string, set calendar.Set) []calendar.Interval {
 	if n == nil {
 		return set.Intervals()
 	}
-	runs := n.contiguous(set)
+	runs := contiguous(set, n.index)
 	out := make([]calendar.Interval, len(runs))
 	for i, run := range runs {
 		out[i] = run.Bounds()
@@ -122,7 +123,7 @@ func (p *Plan) JSON() ([]byte, error) {
 		s := &p.Steps[i]
 		for _, c := range s.Causes {
 			step := jsonStep{
-				Table: s.Table, Guarantee: s.Guarantee, Intervals: intervals(w, s.Table, s.Axis, c.Set), Partitions: c.Set.Count(),
+				Table: s.Table, Producer: optional(s.Producer), Guarantee: s.Guarantee, Intervals: intervals(w, s.Table, s.Axis, c.Set), Partitions: c.Set.Count(),
 				Cause: jsonCause{c.Kind, optional(c.From), optional(c.To)}, Because: []jsonRef{},
 			}
 			for _, ref := range c.Because {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
 )
 
 // A draft is a plan being made.
@@ -103,6 +104,12 @@ func (d *draft) widen() {
 		}
 	}
 	if !d.whole {
+		for i := range d.tables {
+			for _, m := range d.w.nodes[i].bound() { // what is written with it must be known as well
+				t := &d.tables[m.id]
+				t.scope = join(t.scope, meet(d.tables[i].asked, m.expected))
+			}
+		}
 		d.spread(scope, false)
 	}
 	for i := range d.tables {
@@ -181,14 +188,17 @@ func (d *draft) pass(next []added, a added, sets func(i int) *calendar.Set, down
 // part plans a component: a loop in the order in which its partitions read one another.
 func (d *draft) part(p *part) {
 	if !p.loop {
-		d.table(p.nodes[0], d.tables[p.nodes[0].id].scope)
+		for _, n := range p.nodes {
+			d.table(n, d.tables[n.id].scope)
+		}
+		d.together(p.nodes, calendar.All())
 		return
 	}
 	rest := make([]calendar.Set, len(p.nodes))
 	for i, n := range p.nodes {
 		rest[i] = d.tables[n.id].scope
 	}
-	sweep(p.nodes, rest, func(i int, set calendar.Set) { d.table(p.nodes[i], set) })
+	sweep(p.nodes, rest, d.table, d.together)
 	for i, n := range p.nodes {
 		d.table(n, rest[i])
 	}
@@ -218,9 +228,17 @@ func (d *draft) table(n *node, set calendar.Set) {
 		d.skip(n, cut(meet(j.Code, asked), todo), "code: class scheduled leaves out what only newer code would change")
 	}
 	todo = d.choose(n, todo, made)
-	held := meet(j.Held, todo)
+	held := calendar.Set{}
+	for _, m := range n.bound() {
+		held = join(held, meet(m.judged.Held, todo))
+	}
 	todo = cut(todo, held)
 	unmet := d.unmet(n, joined(todo, rests, again))
+	for _, m := range n.bound() {
+		if m != n {
+			unmet = join(unmet, d.unmet(m, meet(todo, m.expected)))
+		}
+	}
 	write := cut(todo, unmet)
 	shaken := meet(cut(fresh, write), join(made, loose))
 	blocked := joined(held, meet(unmet, asked), meet(shaken, asked))
@@ -233,6 +251,40 @@ func (d *draft) table(n *node, set calendar.Set) {
 	t.shaken = join(t.shaken, shaken)
 	t.held = join(t.held, held)
 	t.blocked = join(t.blocked, blocked)
+}
+
+// bound are the tables that are written whenever one of them is, because one command makes them and writes to them itself: this one among
+// them. What such a command does to one table cannot be kept apart from what it does to the others. Others are bound to none.
+func (n *node) bound() []*node {
+	if len(n.with) == 1 || n.table.Write == catalog.Direct {
+		return n.with
+	}
+	return []*node{n}
+}
+
+// together widens what is written of tables that are bound to one another to what is written of any of them.
+func (d *draft) together(with []*node, within calendar.Set) {
+	if len(with[0].bound()) == 1 {
+		return
+	}
+	var all calendar.Set
+	for _, n := range with {
+		all = join(all, meet(d.tables[n.id].written, within))
+	}
+	for _, n := range with {
+		t := &d.tables[n.id]
+		more := cut(meet(all, n.expected), t.written)
+		if more.Empty() {
+			continue
+		}
+		t.causes = d.addCause(n, t.causes, CauseProducer, more)
+		t.written = join(t.written, more)
+		t.bad, t.shaken, t.blocked, t.held = cut(t.bad, more), cut(t.shaken, more), cut(t.blocked, more), cut(t.held, more)
+		for i := range t.skipped {
+			t.skipped[i].Set = cut(t.skipped[i].Set, more)
+		}
+		t.skipped = slices.DeleteFunc(t.skipped, func(s Skipped) bool { return s.Set.Empty() })
+	}
 }
 
 // again are failing partitions that it may be enough to check again: only the checks have changed, or what those read. They may be readable

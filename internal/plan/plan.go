@@ -22,7 +22,7 @@ type Plan struct {
 	Request Request
 	AsOf    time.Time
 	Seq     history.Seq
-	// Steps are in an order in which nothing comes before what it reads. The tables of a loop stand together.
+	// Steps are in an order in which nothing comes before what it reads. The tables of a loop stand together, and so do those of a producer.
 	Steps   []Step
 	Blocked []Blocked
 	Skipped []Skipped
@@ -35,6 +35,7 @@ type Plan struct {
 // A Step is a table and the partitions of it that are to be computed.
 type Step struct {
 	Table     string
+	Producer  string // whose command makes it with others; "" for a table with a maker of its own
 	Axis      calendar.Axis
 	Guarantee string // fenced, staged or guarded
 	Set       calendar.Set
@@ -58,6 +59,7 @@ const (
 	CauseLookback    CauseKind = "lookback"    // late data may have come
 	CauseUpstream    CauseKind = "upstream"    // a step of this plan may change an input
 	CauseAsked       CauseKind = "asked"       // fresh, and named all the same
+	CauseProducer    CauseKind = "producer"    // written all the same by the command that makes it with others, which writes by itself
 )
 
 // A Cause is why some partitions of a step are there.
@@ -146,12 +148,16 @@ func (p *Plan) BlockedPartitions() int {
 	return n
 }
 
-// Stages groups the steps that must be cut into chunks together: one step, or those of a loop.
+func (s *Step) together(o *Step) bool {
+	return s.Loop != 0 && s.Loop == o.Loop || s.Producer != "" && s.Producer == o.Producer
+}
+
+// Stages groups the steps that must be cut into chunks together: one step, or those of a producer or of a loop.
 func (p *Plan) Stages() [][]Step {
 	var out [][]Step
 	for i := 0; i < len(p.Steps); {
 		j := i + 1
-		for j < len(p.Steps) && p.Steps[i].Loop != 0 && p.Steps[j].Loop == p.Steps[i].Loop {
+		for j < len(p.Steps) && p.Steps[i].together(&p.Steps[j]) {
 			j++
 		}
 		out = append(out, p.Steps[i:j:j])

@@ -349,9 +349,9 @@ func TestRule20_LoopsInterleave(t *testing.T) {
 		got = append(got, wave...)
 	}
 	want := []Chunk{
-		{"predictions", calendar.Range(0, 2)}, {"predictions", calendar.Range(2, 3)}, {"accuracy", calendar.Range(0, 3)},
-		{"predictions", calendar.Range(3, 5)}, {"predictions", calendar.Range(5, 6)}, {"accuracy", calendar.Range(3, 6)},
-		{"predictions", calendar.Range(6, 8)}, {"predictions", calendar.Range(8, 9)}, {"accuracy", calendar.Range(6, 9)},
+		{Table: "predictions", Set: calendar.Range(0, 2)}, {Table: "predictions", Set: calendar.Range(2, 3)}, {Table: "accuracy", Set: calendar.Range(0, 3)},
+		{Table: "predictions", Set: calendar.Range(3, 5)}, {Table: "predictions", Set: calendar.Range(5, 6)}, {Table: "accuracy", Set: calendar.Range(3, 6)},
+		{Table: "predictions", Set: calendar.Range(6, 8)}, {Table: "predictions", Set: calendar.Range(8, 9)}, {Table: "accuracy", Set: calendar.Range(6, 9)},
 	}
 	if !slices.EqualFunc(got, want, func(a, b Chunk) bool { return a.Table == b.Table && a.Set.Equal(b.Set) }) {
 		t.Errorf("chunks %v", got)
@@ -659,7 +659,7 @@ func TestRule20_ChecksCountForOrder(t *testing.T) {
 	for _, wave := range waves {
 		got = append(got, wave...)
 	}
-	want := []Chunk{{"b", calendar.Of(0)}, {"a", calendar.Of(0)}, {"b", calendar.Of(1)}, {"a", calendar.Of(1)}}
+	want := []Chunk{{Table: "b", Set: calendar.Of(0)}, {Table: "a", Set: calendar.Of(0)}, {Table: "b", Set: calendar.Of(1)}, {Table: "a", Set: calendar.Of(1)}}
 	if !slices.EqualFunc(got, want, func(a, b Chunk) bool { return a.Table == b.Table && a.Set.Equal(b.Set) }) {
 		t.Errorf("chunks %v", got)
 	}

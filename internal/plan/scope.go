@@ -97,16 +97,17 @@ func (w *World) gatherLoop(p *part) {
 // judgePart judges the need of a component.
 func (w *World) judgePart(p *part) {
 	if !p.loop {
-		n := p.nodes[0]
-		w.learn(n, w.need[n.id])
-		w.need[n.id] = calendar.Set{}
+		for _, n := range p.nodes {
+			w.learn(n, w.need[n.id])
+			w.need[n.id] = calendar.Set{}
+		}
 		return
 	}
 	rest := make([]calendar.Set, len(p.nodes))
 	for i, n := range p.nodes {
 		rest[i], w.need[n.id] = w.need[n.id], calendar.Set{}
 	}
-	sweep(p.nodes, rest, func(i int, set calendar.Set) { w.learn(p.nodes[i], set) })
+	sweep(p.nodes, rest, func(n *node, set calendar.Set) { w.learn(n, set) }, nil)
 	// What is left reads itself, in a loop that the catalog should have refused: it is never ready.
 	for i, n := range p.nodes {
 		for _, s := range n.judged.sets() {
@@ -120,43 +121,65 @@ func (w *World) judgePart(p *part) {
 }
 
 // sweep hands out the partitions of a loop's tables so that each comes after those it reads, in sets none of whose members reads another
-// (rule 20). It takes them out of rest; what stays there waits for itself.
-func sweep(nodes []*node, rest []calendar.Set, visit func(i int, set calendar.Set)) {
+// (rule 20). It takes them out of rest; what stays there waits for itself. Tables that are made at once are visited one after the other,
+// over the same time, and then together is called for them, if it is given: an input of any is one of all.
+func sweep(nodes []*node, rest []calendar.Set, visit func(n *node, set calendar.Set), together func(with []*node, set calendar.Set)) {
 	place := make(map[*node]int, len(nodes))
 	for i, n := range nodes {
 		place[n] = i
 	}
 	for moved := true; moved; {
 		moved = false
-		for i, n := range nodes {
-			set := runnable(n, rest, i, place)
+		for _, n := range nodes {
+			if n != n.with[0] {
+				continue
+			}
+			set := runnable(n.with, rest, place)
 			if set.Empty() {
 				continue
 			}
-			rest[i] = rest[i].Minus(set)
-			visit(i, set)
+			for _, m := range n.with {
+				here := set.Intersect(rest[place[m]])
+				rest[place[m]] = rest[place[m]].Minus(set)
+				if !here.Empty() {
+					visit(m, here)
+				}
+			}
+			if together != nil {
+				together(n.with, set)
+			}
 			moved = true
 		}
 	}
 }
 
-// runnable is the longest run of first partitions of rest[i] that read nothing that is left.
-func runnable(n *node, rest []calendar.Set, i int, place map[*node]int) calendar.Set {
-	first, ok := rest[i].First()
+// runnable is the longest run of first partitions that are left of any of the tables, which are made at once, and read nothing that is left.
+func runnable(with []*node, rest []calendar.Set, place map[*node]int) calendar.Set {
+	var all calendar.Set
+	for _, n := range with {
+		all = join(all, rest[place[n]])
+	}
+	first, ok := all.First()
 	if !ok {
 		return calendar.Set{}
 	}
 	end := calendar.Horizon
-	for _, e := range slices.Concat(n.inputs, n.watched) {
-		j, inside := place[e.read]
-		if !inside || rest[j].Empty() {
-			continue
+	for _, n := range with {
+		own := all
+		if len(with) > 1 {
+			own = all.Intersect(n.expected.Union(rest[place[n]]))
 		}
-		for k := range e.spans {
-			end = min(end, e.spans[k].blocked(rest[i], rest[j]))
+		for _, e := range slices.Concat(n.inputs, n.watched) {
+			j, inside := place[e.read]
+			if !inside || rest[j].Empty() {
+				continue
+			}
+			for k := range e.spans {
+				end = min(end, e.spans[k].blocked(own, rest[j]))
+			}
 		}
 	}
-	return rest[i].Within(calendar.Interval{Start: first, End: end})
+	return all.Within(calendar.Interval{Start: first, End: end})
 }
 
 // blocked is the first partition of a set whose window holds a member of left; Horizon if there is none.

@@ -85,9 +85,13 @@ func (s *sim) catalog() {
 	if rapid.IntRange(0, 2).Draw(s.t, "loop") == 2 {
 		s.loop()
 	}
+	if rapid.IntRange(0, 2).Draw(s.t, "producer") == 2 {
+		s.producer()
+	}
 	g, err := catalog.NewGraph(&catalog.Project{Tables: s.tables})
 	if err != nil { // a loop of partitions: do without it
 		for _, t := range s.tables {
+			t.Producer = ""
 			t.Inputs = slices.DeleteFunc(t.Inputs, func(in *catalog.Input) bool { return in.Table >= t.Name && in.Table[0] == 't' })
 		}
 		if g, err = catalog.NewGraph(&catalog.Project{Tables: s.tables}); err != nil {
@@ -96,6 +100,25 @@ func (s *sim) catalog() {
 	}
 	s.graph = g
 	s.in.Graph = g
+}
+
+// producer lets one command make some of the tables.
+func (s *sim) producer() {
+	var first *catalog.Table
+	for _, t := range s.tables {
+		if t.Source != nil || first != nil && (t.Axis != first.Axis || rapid.Bool().Draw(s.t, "made apart")) {
+			continue
+		}
+		if first == nil {
+			first = t
+			if t.Command == nil && rapid.Bool().Draw(s.t, "dates") {
+				t.Command = &catalog.Command{Args: []string{"{dates}"}}
+			} else if t.Command == nil {
+				t.Command = &catalog.Command{Args: []string{"{from}"}}
+			}
+		}
+		t.Producer, t.Command, t.Batch, t.Write = "pair", first.Command, first.Batch, first.Write
+	}
 }
 
 // loop lets a table read itself, or an earlier one read it, at a lag.

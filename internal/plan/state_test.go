@@ -152,9 +152,9 @@ func TestJSON(t *testing.T) {
 	want := `{"schema":"headway.plan/v1","plan":"` + p.ID + `","request":{"tables":[],"range":{"start":"2022-01-08","end":"2022-01-16"},` +
 		`"reprocess":"missing,failed,quarantined,input,code,lookback","explicit":false,"upstream":false,"downstream":false},"env":null,` +
 		`"as_of":"2022-02-01T12:00:00Z","seq":100,"class":"backfill","totals":{"partitions":6,"bytes":null,"blocked":1,"skipped":0},` +
-		`"steps":[{"table":"a","guarantee":"fenced","intervals":[{"start":"2022-01-11","end":"2022-01-15"}],"partitions":3,` +
+		`"steps":[{"table":"a","producer":null,"guarantee":"fenced","intervals":[{"start":"2022-01-11","end":"2022-01-15"}],"partitions":3,` +
 		`"cause":{"kind":"missing","from":null,"to":null},"because":[]},` +
-		`{"table":"a","guarantee":"fenced","intervals":[{"start":"2022-01-08","end":"2022-01-11"}],"partitions":3,` +
+		`{"table":"a","producer":null,"guarantee":"fenced","intervals":[{"start":"2022-01-08","end":"2022-01-11"}],"partitions":3,` +
 		`"cause":{"kind":"code","from":"v0","to":"v1"},"because":[]}],` +
 		`"blocked":[{"table":"a","partition":"2022-01-15","held":false,"missing":[{"table":"raw","partitions":1}],` +
 		`"fix":{"text":"bring the data of raw, then look again; if they will never come, headway mark a --from 2022-01-15 --to 2022-01-15 --as skipped",` +

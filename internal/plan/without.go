@@ -21,7 +21,19 @@ func (p *Plan) Without(taken map[string]calendar.Set) (rest *Plan, left map[stri
 		}
 	}
 	// What lies between may not be planned, and rests on what was left out all the same.
-	d.spread(func(i int) *calendar.Set { return &d.tables[i].asked }, true)
+	asked := func(i int) *calendar.Set { return &d.tables[i].asked }
+	for moved := true; moved; { // what is bound to what was left out is left out as well, and so on
+		d.spread(asked, true)
+		moved = false
+		for i := range p.world.nodes {
+			for _, m := range p.world.nodes[i].bound() {
+				if more := d.tables[i].asked.Intersect(written[m.id]).Minus(d.tables[m.id].asked); !more.Empty() {
+					d.tables[m.id].asked = d.tables[m.id].asked.Union(more)
+					moved = true
+				}
+			}
+		}
+	}
 	out := *p
 	out.Steps, left = nil, map[string]calendar.Set{}
 	for _, s := range p.Steps {

@@ -81,6 +81,8 @@ type node struct {
 	inputs    []*edge
 	readers   []*edge
 	fan       int // how many readers
+	// with are the tables that are made at once with this one, itself among them, in the order of the nodes; one alone is made by itself.
+	with []*node
 	// watched are tables that only the checks of this one read: they come first, and their changes alter its verdicts.
 	watched  []*edge
 	watchers []*node
@@ -121,9 +123,26 @@ func NewWorld(in Inputs) *World {
 			edges += len(t.Inputs)
 		}
 		w.parts[i] = part{pointers[from:len(pointers):len(pointers)], order[i].Loop}
+		w.parts[i].group()
 	}
 	w.connect(edges)
 	return w
+}
+
+// group ties together what is made at once. All tables of a producer are in one component.
+func (p *part) group() {
+	for i, n := range p.nodes {
+		n.with = p.nodes[i : i+1 : i+1]
+		if n.table.Producer == "" || len(p.nodes) == 1 {
+			continue
+		}
+		n.with = nil
+		for _, m := range p.nodes {
+			if m.table.Producer == n.table.Producer {
+				n.with = append(n.with, m)
+			}
+		}
+	}
 }
 
 // An indexer makes one index for tables that share a calendar.
