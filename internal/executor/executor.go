@@ -30,13 +30,32 @@ type Executor interface {
 	Produce(ctx context.Context, t Task) (*warehouse.Stage, *Report, error)
 }
 
-// A Task is one try at one chunk.
+// A Together is an executor that computes several tables at once: those of a producer.
+type Together interface {
+	// ProduceAll is Produce for all tables of a producer, by one run of what computes them for each range of the union of the tasks' sets.
+	// There is a task for each of its tables, in its order, all of one warehouse and axis; at least one has partitions to compute. What is
+	// made for a table in passing, beside its task's set, is not lost on the way but not published either: a stage may hold it. A task
+	// without partitions has an attempt's id of its own and no token; what is staged for it is dropped.
+	//
+	// It gives a product for each task. An error in one is about that table alone; the error beside them is about all, and then there
+	// are no products.
+	ProduceAll(ctx context.Context, ts []Task) ([]Product, error)
+}
+
+// A Product is what Produce gives for one of several tables.
+type Product struct {
+	Stage  *warehouse.Stage
+	Report *Report
+	Err    error
+}
+
+// A Task is one try at one chunk, or at one table of a chunk.
 type Task struct {
 	Table  *catalog.Table
 	Target warehouse.Target
 	// Dialect writes names and values into queries: the warehouse's own.
 	Dialect warehouse.Dialect
-	// Set is what is to be computed: not empty, expected partitions only.
+	// Set is what is to be computed: expected partitions only; not empty, but for a table of which the others of its producer alone need something.
 	Set calendar.Set
 	// Expected are the table's expected partitions: a command's range may bridge what is not expected, but not what is and is not asked
 	// for. Empty where that is not known: then nothing is bridged.

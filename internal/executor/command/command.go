@@ -4,7 +4,7 @@
 // or once for all of them where an argument has {dates}. No shell is involved.
 //
 // In staged mode the program fills HEADWAY_STAGING_TABLE and Headway publishes it; in direct mode it writes to the table itself. Either
-// way the store is lent out while it runs, so that it can open the same file.
+// way the store is lent out while it runs, so that it can open the same file. One program may make several tables at once.
 //
 // Each program runs under a shim (package shim), in a process group of its own. When the context ends all that the program has started gets
 // TERM, and KILL after a time of grace; when the program ends by itself, what it left behind may finish its output, for a moment, and is
@@ -60,14 +60,17 @@ const (
 	defaultMaxOutput = 64 << 20
 )
 
-// An Executor computes one table by its command.
+// An Executor computes one table by its command, or with it all tables of its producer.
 type Executor struct {
 	table     *catalog.Table
 	warehouse warehouse.Warehouse
 	options   Options
 }
 
-var _ executor.Executor = (*Executor)(nil)
+var (
+	_ executor.Executor = (*Executor)(nil)
+	_ executor.Together = (*Executor)(nil)
+)
 
 // New makes the executor of a table's command. It is an error if the command names bounds of a table that has no partitions, or if there is
 // no shim.
@@ -102,67 +105,114 @@ func New(t *catalog.Table, w warehouse.Warehouse, o Options) (*Executor, error) 
 // Produce runs the command for the task's partitions. In direct mode it gives no stage. Where the command fails for one range of several,
 // or names partitions in HEADWAY_REPORT, the report says what became of each partition; if none was computed, that is an error.
 func (e *Executor) Produce(ctx context.Context, t executor.Task) (*warehouse.Stage, *executor.Report, error) {
-	own, err := e.environment(t)
+	products, err := e.ProduceAll(ctx, []executor.Task{t})
 	if err != nil {
 		return nil, nil, err
 	}
+	return products[0].Stage, products[0].Report, products[0].Err
+}
+
+// ProduceAll runs the command for the union of the tasks' partitions; see Produce. The error of a product is that its table has none of
+// its partitions computed, or has rows that cannot be taken.
+func (e *Executor) ProduceAll(ctx context.Context, ts []executor.Task) ([]executor.Product, error) {
+	j := &job{Executor: e, tasks: ts, acting: -1}
+	for i, t := range ts {
+		j.set, j.expected = j.set.Union(t.Set), j.expected.Union(t.Expected)
+		if j.acting < 0 && !t.Set.Empty() {
+			j.acting = i
+		}
+	}
+	if j.acting < 0 {
+		return nil, fmt.Errorf("%s: there is nothing to compute", j.name())
+	}
+	var err error
+	if j.own, err = e.environment(ts[0]); err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(e.options.TempDir, "headway-")
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a folder for the report of %s: %w", t.Table.Name, err)
+		return nil, fmt.Errorf("make a folder for the report of %s: %w", j.name(), err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // it lies in the system's folder for what may be left behind
-	job := &job{Executor: e, task: t, own: own, report: dir + "/report.jsonl", out: newOutput(t.Log, e.options.MaxOutput)}
-	if t.Table.Write == catalog.Direct {
-		report, err := job.run(ctx)
-		return nil, report, err
+	j.report, j.out = dir+"/report.jsonl", newOutput(ts[j.acting].Log, e.options.MaxOutput)
+	if ts[0].Table.Write == catalog.Direct {
+		return j.run(ctx)
 	}
-	return job.stage(ctx)
+	return j.stage(ctx)
 }
 
-// A job is one call of Produce.
+// A job is one call of ProduceAll.
 type job struct {
 	*Executor
-	task    executor.Task
-	own     []string // the table's variables, resolved
-	staging string   // what the command is told of its stage; "" in direct mode
-	report  string   // path of HEADWAY_REPORT
-	out     *output
+	tasks         []executor.Task
+	acting        int          // the first task that has partitions: whose attempt and token the command is told
+	set, expected calendar.Set // of all tasks
+	own           []string     // the command's variables, resolved
+	stages        []string     // what the command is told of the tasks' stages; none in direct mode
+	report        string       // path of HEADWAY_REPORT
+	out           *output
 }
 
-// stage runs the command and closes the stage that it has filled.
-func (j *job) stage(ctx context.Context) (*warehouse.Stage, *executor.Report, error) {
-	t := j.task
-	var err error
-	if j.staging, err = j.warehouse.OpenStage(ctx, t.Target, t.Set, t.Attempt); err != nil {
-		return nil, nil, fmt.Errorf("open a stage for %s: %w", t.Table.Name, err)
+// name is whose command it is, for messages.
+func (j *job) name() string {
+	name := j.tasks[0].Table.Name
+	switch more := len(j.tasks) - 1; {
+	case more == 1:
+		name += " and " + j.tasks[1].Table.Name
+	case more > 1:
+		name += fmt.Sprintf(" and %d more tables", more)
 	}
-	report, err := j.run(ctx)
-	if err == nil {
-		var stage *warehouse.Stage
-		if stage, err = j.warehouse.SealStage(ctx, t.Target, t.Set, t.Attempt); err == nil {
-			return stage, report, nil
+	return name
+}
+
+// stage runs the command and closes the stages that it has filled.
+func (j *job) stage(ctx context.Context) ([]executor.Product, error) {
+	for _, t := range j.tasks {
+		name, err := j.warehouse.OpenStage(ctx, t.Target, j.set, t.Attempt)
+		if err != nil {
+			err = fmt.Errorf("open a stage for %s: %w", t.Table.Name, err)
+			for i := range j.stages {
+				j.discard(ctx, i)
+			}
+			return nil, err
 		}
-		err = fmt.Errorf("close the stage that the command of %s has filled: %w", t.Table.Name, err)
+		j.stages = append(j.stages, name)
 	}
-	left := &warehouse.Stage{Relation: j.warehouse.Relation(j.staging), Attempt: t.Attempt, Set: t.Set}
-	if dropErr := j.warehouse.Discard(context.WithoutCancel(ctx), left); dropErr != nil {
-		j.out.say("the stage is left behind, until it is swept: " + dropErr.Error())
+	products, err := j.run(ctx)
+	for i, t := range j.tasks {
+		if err == nil && products[i].Err == nil && !t.Set.Empty() {
+			p := &products[i]
+			if p.Stage, p.Err = j.warehouse.SealStage(ctx, t.Target, j.set, t.Attempt); p.Err == nil {
+				continue
+			}
+			p.Stage, p.Err = nil, fmt.Errorf("close the stage that the command of %s has filled: %w", t.Table.Name, p.Err)
+		}
+		j.discard(ctx, i)
 	}
-	return nil, nil, err
+	return products, err
+}
+
+// discard drops the stage of a task.
+func (j *job) discard(ctx context.Context, i int) {
+	t := j.tasks[i]
+	left := &warehouse.Stage{Relation: j.warehouse.Relation(j.stages[i]), Attempt: t.Attempt, Set: t.Set}
+	if err := j.warehouse.Discard(context.WithoutCancel(ctx), left); err != nil {
+		j.out.say("the stage of " + t.Table.Name + " is left behind, until it is swept: " + err.Error())
+	}
 }
 
 // run runs the command for each range while the store is lent out, and gathers what became of the partitions.
-func (j *job) run(ctx context.Context) (*executor.Report, error) {
-	parts := partsOf(j.task)
+func (j *job) run(ctx context.Context) ([]executor.Product, error) {
+	parts := partsOf(j.tasks[0].Table, j.set, j.expected)
 	if err := os.WriteFile(j.report, nil, 0o600); err != nil {
-		return nil, fmt.Errorf("make the report of %s: %w", j.task.Table.Name, err)
+		return nil, fmt.Errorf("make the report of %s: %w", j.name(), err)
 	}
 	failures := make([]error, len(parts))
 	err := j.warehouse.Lend(ctx, func(ctx context.Context) error {
 		for i, part := range parts {
 			failures[i] = j.command(ctx, part)
 			if j.options.Ended != nil {
-				j.options.Ended(j.task, part, failures[i])
+				j.options.Ended(j.tasks[0], part, failures[i])
 			}
 			if _, failed := errors.AsType[*ExitError](failures[i]); failures[i] != nil && !failed {
 				return failures[i] // it was stopped, or no other range would fare better
@@ -173,25 +223,26 @@ func (j *job) run(ctx context.Context) (*executor.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	said, err := readReport(j.report, j.task, parts)
+	said, err := readReport(j.report, j.name(), j.tasks, parts)
 	if err != nil {
 		return nil, err
 	}
-	return j.account(parts, failures, said)
+	return j.account(parts, failures, said), nil
 }
 
 // command runs the command for one part of the set.
 func (j *job) command(ctx context.Context, part calendar.Set) error {
-	s := settings(j.task, part)
-	s.staging, s.report, s.parent = j.staging, j.report, j.parent()
+	s := settings(j.tasks, j.acting, part)
+	s.stages, s.report, s.parent = j.stages, j.report, j.parent()
+	first := j.tasks[0]
 	p := &process{
-		table: j.task.Table.Name,
-		part:  j.task.Target.Axis.FormatSet(part, 3),
-		args:  s.arguments(j.task.Table.Command.Args, s.token()),
+		table: j.name(),
+		part:  first.Target.Axis.FormatSet(part, 3),
+		args:  s.arguments(first.Table.Command.Args, s.token()),
 		env:   slices.Concat(j.parent(), j.own, s.variables()),
-		dir:   j.task.Dir,
+		dir:   first.Dir,
 		shim:  j.options.Shim,
-		trust: j.task.Trust,
+		trust: first.Trust,
 		grace: j.options.Grace,
 		drain: j.options.Drain,
 		out:   j.out,
@@ -232,24 +283,35 @@ func (e *Executor) environment(t executor.Task) ([]string, error) {
 	return out, nil
 }
 
-// account says what became of each partition; nil where all was done and nothing said about single ones. Once one is named in the report,
-// those that are not count as failed, whatever the exit code.
-func (j *job) account(parts []calendar.Set, failures []error, said map[calendar.Partition]executor.PartitionReport) (*executor.Report, error) {
-	failure := errors.Join(failures...)
-	if failure == nil && len(said) == 0 {
+// account says what became of each task.
+func (j *job) account(parts []calendar.Set, failures []error, said said) []executor.Product {
+	out := make([]executor.Product, len(j.tasks))
+	for i := range j.tasks {
+		if !j.tasks[i].Set.Empty() {
+			out[i].Report, out[i].Err = j.accountOf(i, parts, failures, said)
+		}
+	}
+	return out
+}
+
+// accountOf says what became of each partition of a task; nil where all was done and nothing said about single ones. Once any is named in the
+// report, of whichever table, those that are not count as failed, whatever the exit code.
+func (j *job) accountOf(task int, parts []calendar.Set, failures []error, said said) (*executor.Report, error) {
+	t, failure := j.tasks[task], errors.Join(failures...)
+	if failure == nil && said.nothing() {
 		return nil, nil //nolint:nilnil // the contract's word for: all of it was computed
 	}
-	out := &executor.Report{Partitions: make(map[calendar.Partition]executor.PartitionReport, j.task.Set.Count())}
+	out := &executor.Report{Partitions: make(map[calendar.Partition]executor.PartitionReport, t.Set.Count())}
 	computed := 0
 	var first executor.PartitionReport
 	for i, part := range parts {
-		for p := range part.Partitions() {
-			one, named := said[p]
+		for p := range part.Intersect(t.Set).Partitions() {
+			one, named := said[task][p]
 			switch {
 			case named:
 			case failures[i] != nil:
 				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: firstLine(failures[i].Error())}
-			case len(said) > 0:
+			case !said.nothing():
 				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: "the command's report does not name it"}
 			default:
 				one = executor.PartitionReport{State: executor.ReportDone, Rows: -1}
@@ -268,7 +330,7 @@ func (j *job) account(parts []calendar.Set, failures []error, said map[calendar.
 	case failure != nil:
 		return nil, failure
 	}
-	return nil, fmt.Errorf("the command of %s reports each of its %d partitions as failed: %s", j.task.Table.Name, len(out.Partitions), first.Error)
+	return nil, fmt.Errorf("the command of %s reports each of its %d partitions as failed: %s", t.Table.Name, len(out.Partitions), first.Error)
 }
 
 // newOutput logs to w; nil discards.

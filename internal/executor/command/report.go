@@ -11,6 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/executor"
@@ -31,16 +33,27 @@ type reportLine struct {
 	Error     string               `json:"error"`
 }
 
-// readReport reads what a command said about its partitions; the last word on each counts. Partitions of its ranges that are not expected
-// may be named, and are passed over. A file that the command has removed says nothing.
-func readReport(path string, t executor.Task, parts []calendar.Set) (map[calendar.Partition]executor.PartitionReport, error) {
-	r := &reportReader{task: t, parts: parts, said: map[calendar.Partition]executor.PartitionReport{}}
+// said is what a command has reported, by task and partition.
+type said []map[calendar.Partition]executor.PartitionReport
+
+// nothing reports whether no line of the report counts.
+func (s said) nothing() bool {
+	return !slices.ContainsFunc(s, func(of map[calendar.Partition]executor.PartitionReport) bool { return len(of) > 0 })
+}
+
+// readReport reads what a command said about its partitions; the last word on each counts. Partitions of its ranges that are not expected,
+// or are not for their table to compute now, may be named, and are passed over. A file that the command has removed says nothing.
+func readReport(path, name string, tasks []executor.Task, parts []calendar.Set) (said, error) {
+	r := &reportReader{name: name, tasks: tasks, parts: parts, said: make(said, len(tasks))}
+	for i := range r.said {
+		r.said[i] = map[calendar.Partition]executor.PartitionReport{}
+	}
 	f, err := os.Open(path) //nolint:gosec // a file that Headway made for the command to write to
 	if errors.Is(err, fs.ErrNotExist) {
 		return r.said, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the report of %s: %w", t.Table.Name, err)
+		return nil, fmt.Errorf("read the report of %s: %w", name, err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	lines := bufio.NewReaderSize(f, maxReportLine)
@@ -51,7 +64,7 @@ func readReport(path string, t executor.Task, parts []calendar.Set) (map[calenda
 		case errors.Is(err, bufio.ErrBufferFull):
 			return nil, r.wrong(n, text, fmt.Sprintf("it is longer than %d bytes", maxReportLine))
 		case err != nil && !errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("read the report of %s: %w", t.Table.Name, err)
+			return nil, fmt.Errorf("read the report of %s: %w", name, err)
 		case n > maxReportLines:
 			return nil, r.wrong(0, nil, fmt.Sprintf("it has more than %d lines", maxReportLines))
 		}
@@ -68,14 +81,15 @@ func readReport(path string, t executor.Task, parts []calendar.Set) (map[calenda
 
 // A reportReader gathers lines.
 type reportReader struct {
-	task  executor.Task
+	name  string // whose command it is
+	tasks []executor.Task
 	parts []calendar.Set
 	ids   map[string]calendar.Partition // of all cells of the ranges; made for the first line
-	said  map[calendar.Partition]executor.PartitionReport
+	said  said
 }
 
 func (r *reportReader) wrong(n int, text []byte, what string) error {
-	return &ReportError{Table: r.task.Table.Name, Line: n, Text: shorten(string(bytes.ToValidUTF8(text, []byte("?"))), 120), What: what}
+	return &ReportError{Table: r.name, Line: n, Text: shorten(string(bytes.ToValidUTF8(text, []byte("?"))), 120), What: what}
 }
 
 // line takes in one line, or says what is wrong with it.
@@ -89,9 +103,10 @@ func (r *reportReader) line(text []byte) string {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return "something follows the object"
 	}
+	at, what := r.table(l.Table)
 	switch {
-	case l.Table != "" && l.Table != r.task.Table.Name:
-		return fmt.Sprintf("table %q is not the command's table %q", l.Table, r.task.Table.Name)
+	case what != "":
+		return what
 	case l.State != executor.ReportDone && l.State != executor.ReportEmpty && l.State != executor.ReportFailed:
 		return fmt.Sprintf("state %q is not one of done, empty, failed", l.State)
 	case l.Rows != nil && *l.Rows < 0:
@@ -105,15 +120,33 @@ func (r *reportReader) line(text []byte) string {
 	if !ok {
 		return fmt.Sprintf("partition %q is not one that the command was given: name them as HEADWAY_PARTITIONS does", l.Partition)
 	}
-	if !r.task.Set.Contains(p) {
+	if !r.tasks[at].Set.Contains(p) {
 		return ""
 	}
 	one := executor.PartitionReport{State: l.State, Rows: -1, Error: shorten(l.Error, 500)}
 	if l.Rows != nil {
 		one.Rows = *l.Rows
 	}
-	r.said[p] = one
+	r.said[at][p] = one
 	return ""
+}
+
+// table finds the task that a line is about, or says why there is none. It may be left away where there is only one.
+func (r *reportReader) table(name string) (at int, what string) {
+	names := make([]string, 0, len(r.tasks))
+	for i, t := range r.tasks {
+		if t.Table.Name == name || name == "" && len(r.tasks) == 1 {
+			return i, ""
+		}
+		names = append(names, t.Table.Name)
+	}
+	switch {
+	case name == "":
+		return 0, "it does not say which table it is about: " + strings.Join(names, ", ")
+	case len(names) == 1:
+		return 0, fmt.Sprintf("table %q is not the command's table %q", name, names[0])
+	}
+	return 0, fmt.Sprintf("table %q is none of the command's tables: %s", name, strings.Join(names, ", "))
 }
 
 // partition finds a cell of the command's ranges by its id.
@@ -123,7 +156,7 @@ func (r *reportReader) partition(id string) (calendar.Partition, bool) {
 		for _, part := range r.parts {
 			bounds := part.Bounds()
 			for p := bounds.Start; p < bounds.End; p++ {
-				r.ids[r.task.Target.Axis.ID(p)] = p
+				r.ids[r.tasks[0].Target.Axis.ID(p)] = p
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/executor"
 )
 
@@ -35,28 +36,30 @@ func ranges(set, expected calendar.Set) []calendar.Set {
 	return out
 }
 
-// partsOf gives the sets that a task's command is run for: one for each contiguous range, or all at once where it takes {dates}.
-func partsOf(t executor.Task) []calendar.Set {
-	if slices.ContainsFunc(t.Table.Command.Args, func(arg string) bool { return strings.Contains(arg, "{dates}") }) {
-		return []calendar.Set{t.Set}
+// partsOf gives the sets that a command is run for: one for each contiguous range, or all at once where it takes {dates}.
+func partsOf(t *catalog.Table, set, expected calendar.Set) []calendar.Set {
+	if slices.ContainsFunc(t.Command.Args, func(arg string) bool { return strings.Contains(arg, "{dates}") }) {
+		return []calendar.Set{set}
 	}
-	return ranges(t.Set, t.Expected)
+	return ranges(set, expected)
 }
 
 // A setting is what one run of a command is told.
 type setting struct {
-	task            executor.Task
-	from, to        string // inclusive; "" for a table without partitions
-	start, end      string // half-open
-	dates           string // by commas
-	part            calendar.Set
-	staging, report string
-	parent          []string // what it inherits
+	tasks      []executor.Task
+	acting     int    // the task whose attempt and token it is told
+	from, to   string // inclusive; "" for a table without partitions
+	start, end string // half-open
+	dates      string // by commas
+	part       calendar.Set
+	stages     []string // of the tasks; none in direct mode
+	report     string
+	parent     []string // what it inherits
 }
 
-func settings(t executor.Task, part calendar.Set) *setting {
-	s := &setting{task: t, part: part}
-	axis := t.Target.Axis
+func settings(tasks []executor.Task, acting int, part calendar.Set) *setting {
+	s := &setting{tasks: tasks, acting: acting, part: part}
+	axis := tasks[0].Target.Axis
 	ids := make([]string, 0, part.Count())
 	for p := range part.Partitions() {
 		ids = append(ids, axis.ID(p))
@@ -79,14 +82,21 @@ func (s *setting) arguments(args []string, token string) []string {
 	return out
 }
 
-func (s *setting) token() string { return strconv.FormatInt(int64(s.task.Token), 10) }
+func (s *setting) token() string { return strconv.FormatInt(int64(s.tasks[s.acting].Token), 10) }
 
 // variables are what every command finds in its environment.
 func (s *setting) variables() []string {
+	acting, staging, all := s.tasks[s.acting], "", map[string]string{}
+	for i, stage := range s.stages {
+		all[s.tasks[i].Table.Name] = stage
+	}
+	if len(s.stages) > 0 {
+		staging = s.stages[0]
+	}
 	return []string{
-		"HEADWAY_RUN_ID=" + s.task.Run,
-		"HEADWAY_ATTEMPT=" + s.task.Attempt,
-		"HEADWAY_TABLE=" + s.task.Table.Name,
+		"HEADWAY_RUN_ID=" + acting.Run,
+		"HEADWAY_ATTEMPT=" + acting.Attempt,
+		"HEADWAY_TABLE=" + s.tasks[0].Table.Name,
 		"HEADWAY_FROM=" + s.from,
 		"HEADWAY_TO=" + s.to,
 		"HEADWAY_START=" + s.start,
@@ -94,9 +104,10 @@ func (s *setting) variables() []string {
 		"HEADWAY_PARTITIONS=" + s.dates,
 		"HEADWAY_TOKEN=" + s.token(),
 		"HEADWAY_LEASES=" + s.leases(),
-		"HEADWAY_STAGING_TABLE=" + s.staging,
+		"HEADWAY_STAGING_TABLE=" + staging,
+		"HEADWAY_STAGING_TABLES=" + written(all),
 		"HEADWAY_REPORT=" + s.report,
-		"TRACEPARENT=" + traceparent(s.parent, s.task.Run, s.task.Attempt),
+		"TRACEPARENT=" + traceparent(s.parent, acting.Run, acting.Attempt),
 	}
 }
 
@@ -113,12 +124,22 @@ type intervalJSON struct {
 }
 
 func (s *setting) leases() string {
-	one := leaseJSON{Table: s.task.Table.Name, Token: int64(s.task.Token), Intervals: []intervalJSON{}}
-	axis := s.task.Target.Axis
-	for _, iv := range s.part.Intervals() {
-		one.Intervals = append(one.Intervals, intervalJSON{Start: axis.ID(iv.Start), End: axis.ID(iv.End)})
+	out := []leaseJSON{}
+	for _, t := range s.tasks {
+		one := leaseJSON{Table: t.Table.Name, Token: int64(t.Token), Intervals: []intervalJSON{}}
+		for _, iv := range s.part.Intersect(t.Set).Intervals() {
+			one.Intervals = append(one.Intervals, intervalJSON{Start: t.Target.Axis.ID(iv.Start), End: t.Target.Axis.ID(iv.End)})
+		}
+		if len(one.Intervals) > 0 {
+			out = append(out, one)
+		}
 	}
-	text, err := json.Marshal([]leaseJSON{one})
+	return written(out)
+}
+
+// written is JSON in one line.
+func written(v any) string {
+	text, err := json.Marshal(v)
 	if err != nil {
 		panic("command: texts and numbers that JSON cannot hold: " + err.Error()) // they have no such thing
 	}
