@@ -42,6 +42,11 @@ func (c *Coordinator) bind(ctx context.Context, readOnly bool) error {
 			c.Keys[bound.Key] = t.Name
 		}
 	}
+	for _, t := range c.Tables {
+		for _, name := range c.Project.Made(t.Table) {
+			t.Together = append(t.Together, c.Tables[name])
+		}
+	}
 	return nil
 }
 

@@ -47,23 +47,42 @@ func (r *runner) chunks(ctx context.Context) ([]run.Chunk, error) {
 type cutting struct {
 	*runner
 	all     []run.Chunk
-	made    map[string][]run.Chunk // by table, sorted by the first partition
+	made    map[string][]run.Chunk // by table, with what it has of that one, sorted by the first partition
 	planned map[string]calendar.Set
 }
 
 // add ties a chunk to the chunks before it whose partitions it reads. In a loop these are the ones of earlier waves.
 func (c *cutting) add(w *plan.World, chunk plan.Chunk) {
 	t := c.Tables[chunk.Table]
-	next := run.Chunk{ID: len(c.all), Table: chunk.Table, Warehouse: t.Table.Warehouse, Set: chunk.Set}
-	for name, set := range w.RestsOn(chunk.Table, chunk.Set, c.planned) {
-		next.After = append(next.After, overlapping(c.made[name], set)...)
+	parts := map[string]calendar.Set{chunk.Table: chunk.Set}
+	all, reads := chunk.Set, []string{chunk.Table}
+	for _, p := range chunk.With {
+		parts[p.Table], all = p.Set, all.Union(p.Set)
+	}
+	if len(t.Together) > 1 { // an input of one is an input of all
+		reads = c.Project.Made(t.Table)
+	}
+	next := run.Chunk{ID: len(c.all), Warehouse: t.Table.Warehouse}
+	for _, name := range reads {
+		for read, set := range w.RestsOn(name, all, c.planned) {
+			next.After = append(next.After, overlapping(c.made[read], set)...)
+		}
+		switch set := parts[name]; {
+		case set.Empty():
+		case next.Table == "":
+			next.Table, next.Set = name, set
+		default:
+			next.With = append(next.With, run.Part{Table: name, Set: set})
+		}
 	}
 	slices.Sort(next.After)
 	next.After = slices.Compact(next.After)
 	c.all = append(c.all, next)
-	made := c.made[chunk.Table]
-	at := sort.Search(len(made), func(i int) bool { return made[i].Set.Bounds().Start > next.Set.Bounds().Start })
-	c.made[chunk.Table] = slices.Insert(made, at, next)
+	for _, p := range next.Parts() {
+		made := c.made[p.Table]
+		at := sort.Search(len(made), func(i int) bool { return made[i].Set.Bounds().Start > p.Set.Bounds().Start })
+		c.made[p.Table] = slices.Insert(made, at, run.Chunk{ID: next.ID, Set: p.Set})
+	}
 }
 
 // overlapping lists the ids of chunks that hold a partition of the set. Chunks of a table are disjoint, but commands' chunks may interleave

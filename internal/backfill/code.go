@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/headway-data/headway/internal/catalog"
@@ -30,9 +31,33 @@ func (c *Coordinator) codeVersion(ctx context.Context, t *catalog.Table) (ledger
 	if err != nil {
 		return ledger.VersionRecord{}, err
 	}
-	record := ledger.VersionRecord{Version: t.CodeVersion(files), Producer: t.Name, Summary: summary(t)}
+	version := c.kept[t.Name]
+	if version == "" {
+		version = c.Project.CodeVersion(t, files)
+	}
+	record := ledger.VersionRecord{Version: version, Producer: firstOf(t.Producer, t.Name), Summary: summary(t)}
 	record.Commit, record.Dirty = c.commit(ctx)
 	return record, nil
+}
+
+// keepVersions notes the versions of what producers make beside tables that a person's command writes this once: their code is what it was.
+func (c *Coordinator) keepVersions() error {
+	if c.wrap == nil {
+		return nil
+	}
+	c.kept = map[string]string{}
+	for _, t := range c.Project.Tables {
+		made := c.Project.Made(t)
+		if c.wrap.writes(t.Name) || !slices.ContainsFunc(made, c.wrap.writes) {
+			continue
+		}
+		files, err := c.codeFiles(t)
+		if err != nil {
+			return err
+		}
+		c.kept[t.Name] = c.Project.CodeVersion(t, files)
+	}
+	return nil
 }
 
 // versionNow is the version of a table's code as it is on disk now.
@@ -45,7 +70,7 @@ func (c *Coordinator) versionNow(_ context.Context, table string) (string, error
 	if err != nil {
 		return "", err
 	}
-	return t.CodeVersion(files), nil
+	return c.Project.CodeVersion(t, files), nil
 }
 
 // codeFiles hashes the files that are part of a command's code, by path below the project folder.

@@ -61,6 +61,9 @@ func command(mode string) error {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // every statement is committed
+	if strings.HasPrefix(mode, "several") {
+		return several(db, mode, strings.TrimSpace(string(factor)))
+	}
 	rows := fmt.Sprintf("select unnest(string_split('%s', ','))::date as day", os.Getenv("HEADWAY_PARTITIONS"))
 	rows = fmt.Sprintf("select day, (day(day) * %s)::integer as value from (%s)", strings.TrimSpace(string(factor)), rows)
 	if mode == "direct" {

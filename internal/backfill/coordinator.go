@@ -62,9 +62,10 @@ type Coordinator struct {
 
 	warehouses map[string]warehouse.Warehouse
 	git        *gitState
-	wrap       *Wrap  // a person's command that writes tables instead of what the project says
-	logs       string // folder of the attempts' logs
-	unseen     bool   // there is no project
+	wrap       *Wrap             // a person's command that writes tables instead of what the project says
+	kept       map[string]string // versions of tables whose producer the project has lost a table of to wrap
+	logs       string            // folder of the attempts' logs
+	unseen     bool              // there is no project
 }
 
 // Options say which project to open and how.

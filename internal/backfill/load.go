@@ -13,6 +13,9 @@ func (c *Coordinator) load(opts Options) error {
 	if c.Project, err = LoadProject(c.Environment, opts.Dir, opts.File, opts.Env); err != nil {
 		return err
 	}
+	if err := c.keepVersions(); err != nil {
+		return err
+	}
 	if err := c.wrap.over(c.Project); err != nil {
 		return err
 	}

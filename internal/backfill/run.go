@@ -274,7 +274,7 @@ func (r *runner) worker() *worker.Worker {
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {
-			if cause.Kind == plan.CauseAsked || cause.Kind == plan.CauseMarked || r.plan.Request.Reprocess&plan.All != 0 {
+			if cause.Kind == plan.CauseAsked || cause.Kind == plan.CauseMarked || cause.Kind == plan.CauseProducer || r.plan.Request.Reprocess&plan.All != 0 {
 				w.Named[s.Table] = w.Named[s.Table].Union(cause.Set)
 			}
 		}

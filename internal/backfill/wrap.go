@@ -73,6 +73,11 @@ func (w *Wrap) over(p *catalog.Project) error {
 			return &InputError{What: name + " is a source: nothing is written to it", Next: "name a table that is made"}
 		}
 		t.SQL, t.Producer = nil, ""
+		if len(w.Tables) > 1 {
+			t.Producer = w.Name()
+			// What the command makes of one of its tables for another is there before either is published: it does not wait for itself.
+			t.Inputs = slices.DeleteFunc(t.Inputs, func(in *catalog.Input) bool { return w.writes(in.Table) && in.Table != name })
+		}
 		t.Command = &catalog.Command{Args: w.Args, Files: w.Files, Pos: t.Pos}
 		t.Batch, t.Retries, t.Timeout = w.Batch, w.Retries, w.Timeout
 		if err := w.span(t); err != nil {
@@ -82,8 +87,44 @@ func (w *Wrap) over(p *catalog.Project) error {
 			t.Write = catalog.Direct
 		}
 	}
+	return w.join(p)
+}
+
+// join makes a producer of the tables, where there are several.
+func (w *Wrap) join(p *catalog.Project) error {
+	if len(w.Tables) < 2 {
+		return nil
+	}
+	first := p.Table(w.Tables[0])
+	for i, name := range w.Tables {
+		t := p.Table(name)
+		switch {
+		case slices.Contains(w.Tables[:i], name):
+			return &InputError{What: name + " is named twice", Next: "say --table " + name + " once"}
+		case t.Axis != first.Axis:
+			return &InputError{
+				What: fmt.Sprintf("%s and %s have different partitions, and one run of a command is for the same of both", first.Name, name),
+				Next: "call exec for each of them",
+			}
+		case t.Warehouse != first.Warehouse:
+			return &InputError{
+				What: fmt.Sprintf("%s and %s are in different warehouses, %s and %s", first.Name, name, first.Warehouse, t.Warehouse), Next: "call exec for each of them",
+			}
+		case t.Write != first.Write:
+			return &InputError{
+				What: fmt.Sprintf("the project says that a command fills a stage for one of %s and %s, and writes the other itself", first.Name, name),
+				Next: "say --direct if it writes both itself, or call exec for each of them",
+			}
+		case w.Direct && t.Immutable:
+			return &InputError{What: name + " is immutable, and the command would write to it itself", Next: "leave out --direct"}
+		}
+	}
+	p.Producers = append(p.Producers, &catalog.Producer{Name: w.Name(), Tables: w.Tables, Pos: first.Pos})
 	return nil
 }
+
+// Name is the name of the producer that a wrapped command is where it makes several tables. No project can have one of that name.
+func (w *Wrap) Name() string { return "exec " + w.producer() }
 
 // span counts the cells of a table that a chunk spans.
 func (w *Wrap) span(t *catalog.Table) error {

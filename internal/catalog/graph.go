@@ -16,6 +16,12 @@ type Edge struct {
 // OrderOnly reports whether the edge is only there because a check of Reader names Read.
 func (e *Edge) OrderOnly() bool { return e.Input == nil }
 
+// Within reports whether the edge is only there because a check of a table names another one that the same command makes: both are there
+// at once, and it gives no order.
+func (e *Edge) Within() bool {
+	return e.OrderOnly() && e.Reader.Producer != "" && e.Reader.Producer == e.Read.Producer
+}
+
 // windows are those of the input. What a check names comes first for the partitions of the same time.
 func (e *Edge) windows() []Window {
 	if e.OrderOnly() {

@@ -30,7 +30,7 @@ func (g *Graph) component(tables []*Table) (c Component, loop []arc) {
 	for _, t := range tables {
 		for _, e := range g.out[t.Name] {
 			j, inside := place[e.Read]
-			if !inside {
+			if !inside || e.Within() {
 				continue
 			}
 			arcs = append(arcs, arc{from: place[t], to: j, lag: r.edge(e.windows(), t.Axis, e.Read.Axis), edge: e})

@@ -61,9 +61,6 @@ func (p *Project) Unsupported() Errors {
 			out = append(out, p.At(w.Pos, "warehouses of type "+w.Type+" cannot be used by this version", "use type: duckdb"))
 		}
 	}
-	for _, x := range p.Producers {
-		out = append(out, p.At(x.Pos, "producers cannot be run by this version", "give each table a command of its own"))
-	}
 	for _, t := range p.Tables {
 		for _, in := range t.Inputs {
 			for _, w := range in.Windows {

@@ -47,6 +47,9 @@ func (l *loader) settleProducer(d *draft, firsts map[string]*draft) {
 	case first.t.Warehouse != d.t.Warehouse:
 		l.fail(d.at, fmt.Sprintf("%s and %s are made by one command, but lie in the warehouses %s and %s", d.t.Name, first.t.Name, d.t.Warehouse, first.t.Warehouse),
 			"give all tables of a producer one warehouse, or make a producer for each")
+	case d.t.Write == Direct && (d.t.Immutable || first.t.Immutable):
+		l.fail(d.at, fmt.Sprintf("%s and %s are written by one command, and one of them is immutable", d.t.Name, first.t.Name),
+			"write: {mode: staged}, or make the immutable table by a command of its own")
 	}
 }
 

@@ -171,7 +171,7 @@ func runnable(with []*node, rest []calendar.Set, place map[*node]int) calendar.S
 		}
 		for _, e := range slices.Concat(n.inputs, n.watched) {
 			j, inside := place[e.read]
-			if !inside || rest[j].Empty() {
+			if !inside || rest[j].Empty() || e.in == nil && slices.Contains(with, e.read) && len(with) > 1 {
 				continue
 			}
 			for k := range e.spans {

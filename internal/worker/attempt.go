@@ -48,6 +48,20 @@ func (w *Worker) attemptHeld(ctx context.Context, t *Table, j judged, try int) (
 // attempt runs one attempt over a set that was judged startable, from its start to its record. An error means that nothing was published;
 // it has been recorded as the attempt's failure unless the lease was lost.
 func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outcome, error) {
+	a, log, err := w.begin(ctx, t, j)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer log.Close() //nolint:errcheck // a log that cannot be closed must not fail what was published
+	out, err := w.compute(ctx, t, a, j, try, log)
+	if err != nil {
+		return outcome{}, w.over(ctx, t, a, log, err, false)
+	}
+	return out, nil
+}
+
+// begin starts an attempt over a set that was judged startable, and opens its log.
+func (w *Worker) begin(ctx context.Context, t *Table, j judged) (*ledger.Attempt, io.WriteCloser, error) {
 	a, err := w.Ledger.StartAttempt(ctx, ledger.AttemptRequest{
 		ID:      ledger.AttemptID(w.NewID("a")),
 		Lease:   w.Lease.ID,
@@ -64,24 +78,23 @@ func (w *Worker) attempt(ctx context.Context, t *Table, j judged, try int) (outc
 		Downgrade: w.Downgrade,
 	})
 	if err != nil {
-		return outcome{}, fmt.Errorf("start an attempt on %s: %w", t.Name, err)
+		return nil, nil, fmt.Errorf("start an attempt on %s: %w", t.Name, err)
 	}
 	log, err := w.OpenLog(a.ID, t.Name)
 	if err != nil {
-		return outcome{}, w.fail(ctx, t, a, fmt.Errorf("open the attempt's log: %w", err))
+		return nil, nil, w.fail(ctx, t, a, fmt.Errorf("open the attempt's log: %w", err), false)
 	}
-	defer log.Close() //nolint:errcheck // a log that cannot be closed must not fail what was published
-	out, err := w.compute(ctx, t, a, j, try, log)
-	if kept := new(uncertainError); errors.As(err, &kept) {
+	return a, log, nil
+}
+
+// over ends an attempt that came to nothing, and gives back why; cancelled: through no fault of its own.
+func (w *Worker) over(ctx context.Context, t *Table, a *ledger.Attempt, log io.Writer, cause error, cancelled bool) error {
+	fmt.Fprintf(log, "headway: %v\n", cause)
+	if kept := new(uncertainError); errors.As(cause, &kept) {
 		// It may be committed, or is: the attempt stays open, and whoever takes the lease next fences, looks and settles (rule 2).
-		fmt.Fprintf(log, "headway: %v\n", err)
-		return outcome{}, err
+		return cause
 	}
-	if err != nil {
-		fmt.Fprintf(log, "headway: %v\n", err)
-		return outcome{}, w.fail(ctx, t, a, err)
-	}
-	return out, nil
+	return w.fail(ctx, t, a, cause, cancelled)
 }
 
 // compute fences, produces, checks and publishes.
@@ -381,9 +394,9 @@ func (w *Worker) quarantine(ctx context.Context, t *Table, a *ledger.Attempt, ou
 	return nil
 }
 
-// fail ends an attempt that published nothing, and gives back why.
-func (w *Worker) fail(ctx context.Context, t *Table, a *ledger.Attempt, cause error) error {
-	stopped := ctx.Err() != nil || errors.Is(cause, executor.ErrTrust)
+// fail ends an attempt that published nothing, and gives back why. A cancelled one leaves no verdict.
+func (w *Worker) fail(ctx context.Context, t *Table, a *ledger.Attempt, cause error, cancelled bool) error {
+	stopped := cancelled || ctx.Err() != nil || errors.Is(cause, executor.ErrTrust)
 	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
 		Attempt: a.ID, Token: a.Token, Outcome: history.Failed, Cancelled: stopped, Reason: firstLine(cause.Error()), At: w.Now(),
 	})

@@ -15,8 +15,10 @@ type Table struct {
 	Key       string // the ledger's key
 	Target    warehouse.Target
 	Warehouse warehouse.Warehouse
-	Executor  executor.Executor    // nil for sources
-	Version   ledger.VersionRecord // of today's code
+	Executor  executor.Executor // nil for sources
+	// Together are the tables that one command makes, in its producer's order, this one among them; none where it is made by itself.
+	Together []*Table
+	Version  ledger.VersionRecord // of today's code
 	// CheckVersion is the version of the table's checks.
 	CheckVersion string
 	Checks       []Check

@@ -79,6 +79,9 @@ type judged struct {
 // Do carries out one chunk: what is fresh by now is skipped, what cannot be computed is blocked, the rest is attempted. It accounts for
 // every partition of the chunk.
 func (w *Worker) Do(ctx context.Context, c run.Chunk) run.Result {
+	if len(w.Tables[c.Table].Together) > 1 {
+		return w.together(ctx, c)
+	}
 	budget := splitBudget
 	return w.try(ctx, w.Tables[c.Table], c.Set, &budget)
 }
@@ -211,45 +214,67 @@ func splittable(err error) bool {
 
 // judge asks the world about a chunk, now.
 func (w *Worker) judge(ctx context.Context, t *Table, set calendar.Set) (judged, error) {
-	out := judged{reach: map[string]calendar.Interval{}}
+	var out judged
 	err := w.View.With(ctx, func(world *plan.World) error {
-		j := world.JudgeWithin(t.Name, set)
-		named := w.Named[t.Name]
-		out.fresh = j.Fresh.Minus(named).Union(j.Settled.Minus(named)).Intersect(set)
-		rest := set.Minus(out.fresh)
-		out.blocked = rest.Minus(j.Expected).Union(j.NotReady.Intersect(rest)).Union(j.Held.Intersect(rest))
-		if !w.Again {
-			out.blocked = out.blocked.Union(j.Quarantined.Intersect(j.Repeats).Intersect(rest).Minus(named))
-		}
-		out.taken = rest.Minus(out.blocked).Minus(w.Held.Of(t.Key))
-		out.set = rest.Minus(out.blocked).Minus(out.taken)
-		out.seq, out.at = world.Seq, w.Now()
-		out.standing = stands(world.Tables[t.Name], out.set)
-		if p, ok := out.blocked.First(); ok {
-			out.cause, out.why = blockedWhy(world, t, j, p)
-		}
-		bootstrap, short := world.Shortfalls(t.Name, out.set)
-		if !bootstrap.Empty() {
-			out.short = append(out.short, ledger.ShortSet{Set: bootstrap, Shortfall: history.Bootstrap})
-		}
-		if !short.Empty() {
-			out.short = append(out.short, ledger.ShortSet{Set: short, Shortfall: history.Short})
-		}
-		for _, in := range t.Inputs {
-			if reach := world.Reach(t.Name, in, out.set); !reach.Empty() {
-				out.reach[in.Table] = reach
-			}
-		}
+		out = w.weigh(world, t, set)
+		w.detail(world, t, &out)
 		return nil
 	})
-	if err == nil && !out.taken.Empty() {
-		why, askErr := w.Taken(ctx, t.Name, out.taken)
-		if askErr != nil {
-			return out, askErr
-		}
-		out.blocked, out.cause, out.why = out.blocked.Union(out.taken), run.CauseConflict, why
+	if err == nil {
+		err = w.askTaken(ctx, t, &out)
 	}
 	return out, err
+}
+
+// weigh parts a set by what the world says of it.
+func (w *Worker) weigh(world *plan.World, t *Table, set calendar.Set) judged {
+	var out judged
+	j := world.JudgeWithin(t.Name, set)
+	named := w.Named[t.Name]
+	out.fresh = j.Fresh.Minus(named).Union(j.Settled.Minus(named)).Intersect(set)
+	rest := set.Minus(out.fresh)
+	out.blocked = rest.Minus(j.Expected).Union(j.NotReady.Intersect(rest)).Union(j.Held.Intersect(rest))
+	if !w.Again {
+		out.blocked = out.blocked.Union(j.Quarantined.Intersect(j.Repeats).Intersect(rest).Minus(named))
+	}
+	out.taken = rest.Minus(out.blocked).Minus(w.Held.Of(t.Key))
+	out.set = rest.Minus(out.blocked).Minus(out.taken)
+	out.seq, out.at = world.Seq, w.Now()
+	if p, ok := out.blocked.First(); ok {
+		out.cause, out.why = blockedWhy(world, t, j, p)
+	}
+	return out
+}
+
+// detail adds what is noted of the set that is to be computed.
+func (w *Worker) detail(world *plan.World, t *Table, out *judged) {
+	out.standing = stands(world.Tables[t.Name], out.set)
+	bootstrap, short := world.Shortfalls(t.Name, out.set)
+	if !bootstrap.Empty() {
+		out.short = append(out.short, ledger.ShortSet{Set: bootstrap, Shortfall: history.Bootstrap})
+	}
+	if !short.Empty() {
+		out.short = append(out.short, ledger.ShortSet{Set: short, Shortfall: history.Short})
+	}
+	out.reach = map[string]calendar.Interval{}
+	for _, in := range t.Inputs {
+		if reach := world.Reach(t.Name, in, out.set); !reach.Empty() {
+			out.reach[in.Table] = reach
+		}
+	}
+}
+
+// askTaken finds out who has taken what the run has no more, and accounts for it as blocked.
+func (w *Worker) askTaken(ctx context.Context, t *Table, out *judged) error {
+	if out.taken.Empty() {
+		return nil
+	}
+	why, err := w.Taken(ctx, t.Name, out.taken)
+	if err != nil {
+		return err
+	}
+	out.blocked, out.cause, out.why = out.blocked.Union(out.taken), run.CauseConflict, why
+	return nil
 }
 
 // stands reports whether a history speaks of a partition of the set.
