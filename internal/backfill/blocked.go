@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/plan"
 	"github.com/headway-data/headway/internal/run"
 )
@@ -24,7 +25,7 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 		held := ""
 		if !b.Held.Empty() {
 			var err error
-			if held, err = r.HeldWhy(ctx, b.Table, b.Held); err != nil {
+			if held, err = r.heldWhy(ctx, b); err != nil {
 				return err
 			}
 		}
@@ -47,6 +48,24 @@ func (r *runner) noteBlocked(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// heldWhy is one line about a hold: on the table itself, or on one that its command cannot but write with it.
+func (r *runner) heldWhy(ctx context.Context, b plan.Blocked) (string, error) {
+	t := r.Tables[b.Table]
+	for _, other := range t.Together {
+		holds, err := r.Holds(ctx, other.Name)
+		if err != nil {
+			return "", err
+		}
+		for _, h := range holds {
+			if set := h.of(other.Key).Intersect(b.Held); other != t && !set.Empty() && t.Write == catalog.Direct {
+				why, err := r.HeldWhy(ctx, other.Name, set)
+				return fmt.Sprintf("%s is written with %s: %s", b.Table, other.Name, why), err
+			}
+		}
+	}
+	return r.HeldWhy(ctx, b.Table, b.Held)
 }
 
 // behindHold are the partitions that wait for others which a person's hold keeps from being written: not an input is missing there, somebody

@@ -219,6 +219,9 @@ func (c *Coordinator) RenderCommand(ctx context.Context, sight *Sight, table str
 		return nil, err
 	}
 	task.Expected = sight.Expected[table]
+	for _, other := range t.Together { // nor does it bridge what is not asked for of another table of its producer
+		task.Expected = task.Expected.Union(sight.Expected[other.Name])
+	}
 	return worker.RenderCommand(t, task)
 }
 

@@ -292,7 +292,10 @@ func askedOf(inv *invocation, c *backfill.Coordinator, tables []string, r rangeF
 // reads are what nobody may write while the command runs: the tables of --reads, over the dates that are written.
 func (cmd *execCmd) reads(c *backfill.Coordinator, sets map[string]calendar.Set) ([]ledger.Claim, error) {
 	from := c.Tables[cmd.Table[0]]
-	set := sets[cmd.Table[0]]
+	var set calendar.Set // of all tables, which have one axis
+	for _, name := range cmd.Table {
+		set = set.Union(sets[name])
+	}
 	if set.Empty() {
 		return nil, nil
 	}

@@ -163,15 +163,20 @@ func (inv *invocation) printLineage(format string, nodes []*catalog.Table, keep 
 		Window []string `json:"window"`
 	}
 	type node struct {
-		Table  string `json:"table"`
-		Kind   string `json:"kind"`
-		Grain  string `json:"grain"`
-		Column string `json:"column"`
+		Table    string  `json:"table"`
+		Kind     string  `json:"kind"`
+		Grain    string  `json:"grain"`
+		Column   string  `json:"column"`
+		Producer *string `json:"producer"`
 	}
 	var ns []node
 	var es []edge
 	for _, t := range nodes {
-		ns = append(ns, node{t.Name, kindOf(t), t.Axis.Grain.String(), t.Column})
+		one := node{t.Name, kindOf(t), t.Axis.Grain.String(), t.Column, nil}
+		if t.Producer != "" {
+			one.Producer = &t.Producer
+		}
+		ns = append(ns, one)
 		for _, in := range t.Inputs {
 			if len(keep) > 0 && !keep[in.Table] {
 				continue
@@ -206,7 +211,11 @@ func (inv *invocation) printLineage(format string, nodes []*catalog.Table, keep 
 		}
 	default:
 		for _, n := range ns {
-			inv.print("%s (%s, %s)", n.Table, n.Kind, n.Grain)
+			kind := n.Kind
+			if n.Producer != nil {
+				kind = "producer " + *n.Producer
+			}
+			inv.print("%s (%s, %s)", n.Table, kind, n.Grain)
 			for _, e := range es {
 				if e.To == n.Table {
 					inv.print("  reads %s: %s", e.From, strings.Join(e.Window, ", "))

@@ -35,6 +35,8 @@ type progress struct {
 	began        time.Time
 	ended, total int
 	tables       map[string]int // chunks under way by table
+
+	seq int // of the last line of JSON
 }
 
 func (inv *invocation) newProgress(c *backfill.Coordinator) *progress {
@@ -104,10 +106,10 @@ func (p *progress) text() string {
 	return line
 }
 
-// event takes in what happened.
-func (p *progress) event(seq int, e run.Event, r *run.Run) {
+// event takes in what happened. The lines that are written of it have numbers of their own: of a chunk there is one for each of its tables.
+func (p *progress) event(_ int, e run.Event, r *run.Run) {
 	if p.inv.flags.Output == "jsonl" {
-		p.line(seq, e, r)
+		p.tellJSON(e, r)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,17 +120,38 @@ func (p *progress) event(seq int, e run.Event, r *run.Run) {
 	switch e.Kind {
 	case run.Started:
 		c, _, _, _ := r.Chunk(e.Chunk)
-		p.tables[c.Table]++
+		for _, part := range c.Parts() {
+			p.tables[part.Table]++
+		}
 	case run.Finished:
 		c, _, _, _ := r.Chunk(e.Chunk)
-		if p.tables[c.Table]--; p.tables[c.Table] <= 0 {
-			delete(p.tables, c.Table)
+		for _, part := range c.Parts() {
+			if p.tables[part.Table]--; p.tables[part.Table] <= 0 {
+				delete(p.tables, part.Table)
+			}
 		}
 	}
 }
 
-// line writes one event as JSON.
-func (p *progress) line(seq int, e run.Event, r *run.Run) {
+// tellJSON writes an event as JSON, a line for each table that it is about.
+func (p *progress) tellJSON(e run.Event, r *run.Run) {
+	if e.Kind != run.Started && e.Kind != run.Finished {
+		p.line(e, nil, e.Result)
+		return
+	}
+	c, _, result, _ := r.Chunk(e.Chunk)
+	for i, part := range c.Parts() {
+		of := e.Result
+		if of != nil && i > 0 {
+			of = &result.With[i-1]
+		}
+		p.line(e, &part, of)
+	}
+}
+
+// line writes one line about an event: about a table of its chunk, or about none, and what became of it.
+func (p *progress) line(e run.Event, part *run.Part, result *run.Result) {
+	p.seq++
 	out := struct {
 		Schema      string                `json:"schema"`
 		Seq         int                   `json:"seq"`
@@ -144,16 +167,15 @@ func (p *progress) line(seq int, e run.Event, r *run.Run) {
 		Blocked     int                   `json:"blocked"`
 		Stopped     int                   `json:"stopped"`
 		Reason      *string               `json:"reason"`
-	}{Schema: "headway.event/v1", Seq: seq, Event: string(e.Kind), Intervals: []backfill.IntervalID{}}
-	if e.Kind == run.Started || e.Kind == run.Finished {
-		c, _, _, _ := r.Chunk(e.Chunk)
-		out.Chunk, out.Table, out.Intervals = &e.Chunk, &c.Table, p.c.Intervals(c.Table, c.Set)
+	}{Schema: "headway.event/v1", Seq: p.seq, Event: string(e.Kind), Intervals: []backfill.IntervalID{}}
+	if part != nil {
+		out.Chunk, out.Table, out.Intervals = &e.Chunk, &part.Table, p.c.Intervals(part.Table, part.Set)
 	}
-	if e.Result != nil {
-		out.Published, out.Unchanged, out.Quarantined = e.Result.Published.Count(), e.Result.Unchanged.Count(), e.Result.Quarantined.Count()
-		out.Failed, out.Skipped, out.Blocked, out.Stopped = e.Result.Failed.Count(), e.Result.Skipped.Count(), e.Result.Blocked.Count(), e.Result.Stopped.Count()
-		if e.Result.Reason != "" {
-			out.Reason = &e.Result.Reason
+	if result != nil {
+		out.Published, out.Unchanged, out.Quarantined = result.Published.Count(), result.Unchanged.Count(), result.Quarantined.Count()
+		out.Failed, out.Skipped, out.Blocked, out.Stopped = result.Failed.Count(), result.Skipped.Count(), result.Blocked.Count(), result.Stopped.Count()
+		if result.Reason != "" {
+			out.Reason = &result.Reason
 		}
 	}
 	text, err := json.Marshal(out)
