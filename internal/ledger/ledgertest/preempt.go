@@ -192,7 +192,7 @@ var preemptCases = []testCase{
 		// If the preempter fails, the range is nobody's, and somebody must be able to say so.
 		old := f.request(0, 9)
 		f.run(old)
-		f.acquire(old)
+		f.publish(f.acquire(old), 0, 1) // when nobody had taken anything
 		at := f.w.Now()
 		req := f.fix(3, 6)
 		f.run(req)
@@ -226,6 +226,11 @@ var preemptCases = []testCase{
 		again = f.request(7, 8)
 		f.publish(f.acquire(again), 7, 8)
 		same(f, "runs that lost something", len(f.runIDs(ledger.RunFilter{Preempted: true})), 0)
+		third := f.request(20, 24)
+		f.run(third)
+		f.publish(f.acquire(third), 20, 21) // when all that was taken is published
+		f.publish(f.acquire(f.fix(21, 22)), 21, 22)
+		same(f, "taken and published", len(f.preempted(third.Run)), 0)
 	}},
 	{"Rule7_ACommitOfBeforeDoesNotMakeItAnybodys", func(f *fixture) {
 		first := f.request(0, 3)

@@ -276,6 +276,11 @@ var queueCases = []testCase{
 		f.w.Advance(1)
 		f.behind(f.queued(first), held, second)
 		same(f, "queue", f.queue(), []ledger.LeaseID{second.ID, first.ID})
+		f.w.Advance(ttl - 1)
+		same(f, "live", f.live(held.ID), true)
+		f.queued(first)
+		f.w.Advance(1)
+		f.behind(f.queued(second), held, first) // though nobody came meanwhile
 	}},
 	{"Rule5_WaitersOfAnEarlierBootAreGone", func(f *fixture) {
 		f.blocked(0, 4)
