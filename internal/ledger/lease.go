@@ -9,8 +9,8 @@ import (
 	"github.com/headway-data/headway/internal/history"
 )
 
-// MaxWaiters is how many requests wait at most.
-const MaxWaiters = 1000
+// MaxWaiters is how many requests wait at most. Each asks every few seconds, and each time is a transaction.
+const MaxWaiters = 256
 
 // A LeaseRequest asks for a lease.
 type LeaseRequest struct {

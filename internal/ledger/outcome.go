@@ -20,7 +20,7 @@ const (
 )
 
 // LostReason is the reason of an attempt that Settle has ended.
-const LostReason = "its run ended before it was recorded"
+const LostReason = "its lease ended, or was preempted, before it was recorded"
 
 // EndState is what an attempt has come to when it is over: by what it has published and quarantined, and by whether it had stated an
 // intent.

@@ -116,9 +116,12 @@ func (l *Ledger) leave(which func(ledger.LeaseRequest) bool) {
 func (l *Ledger) waiters() []ledger.LeaseRecord {
 	out := make([]ledger.LeaseRecord, 0, len(l.queue))
 	for _, w := range l.queue {
+		if l.gone(w) {
+			continue
+		}
 		out = append(out, ledger.LeaseRecord{
 			ID: w.req.ID, Run: w.req.Run, Class: w.req.Class, Holder: w.req.Holder, Writes: byTable(w.req.Writes), Reads: byTable(w.req.Reads),
-			Since: w.since, Left: w.deadline - l.opts.Machine.Clock(), Over: l.gone(w), Reason: w.req.Reason, Stop: l.stopOf(w.req.Run),
+			Since: w.since, Left: w.deadline - l.opts.Machine.Clock(), Reason: w.req.Reason, Stop: l.stopOf(w.req.Run),
 			Paused: l.pausedOf(w.req.Run), Waiting: true, WaitsFor: l.conflicts(w.req, l.overdue(w.req)),
 		})
 	}

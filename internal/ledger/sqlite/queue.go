@@ -306,7 +306,9 @@ func (v look) waiters(f ledger.LeaseFilter) ([]ledger.LeaseRecord, error) {
 	err := v.query(func(r row) error {
 		var w waiter
 		w.read(r)
-		all = append(all, w)
+		if !v.gone(&w) {
+			all = append(all, w)
+		}
 		return nil
 	}, selectWaiter)
 	var out []ledger.LeaseRecord
@@ -318,7 +320,7 @@ func (v look) waiters(f ledger.LeaseFilter) ([]ledger.LeaseRecord, error) {
 		}
 		r := ledger.LeaseRecord{
 			ID: w.req.ID, Run: w.req.Run, Class: w.req.Class, Holder: w.req.Holder, Writes: w.req.Writes, Reads: w.req.Reads, Since: w.since,
-			Left: w.deadline - v.ledger.opts.Machine.Clock(), Over: v.gone(w), Reason: w.req.Reason, Waiting: true,
+			Left: w.deadline - v.ledger.opts.Machine.Clock(), Reason: w.req.Reason, Waiting: true,
 		}
 		if !f.Matches(r) {
 			continue
