@@ -3,8 +3,7 @@
 // A ledger is a set of business transactions. Each method below is one transaction: it happens whole or not at all, is durable when
 // it returns nil, and is serialised with every other. A method that returns an error has changed nothing, unless the error wraps
 // ErrUnknown: then it may have happened, and the caller settles the question by asking again (every mutation can be repeated: by its
-// id it is a no-op the second time, and returns the same answer), or is
-// a ConflictError that says Queued.
+// id it is a no-op the second time, and returns the same answer), or is a ConflictError that says Queued.
 //
 // Three counters never go back and are never reset: the logical clock (history.Seq), one token per table (history.Token), and the
 // position in the audit log.
