@@ -298,7 +298,7 @@ func (j *job) account(parts []calendar.Set, failures []error, said said) []execu
 // report, of whichever table, those that are not count as failed, whatever the exit code.
 func (j *job) accountOf(task int, parts []calendar.Set, failures []error, said said) (*executor.Report, error) {
 	t, failure := j.tasks[task], errors.Join(failures...)
-	if failure == nil && said.nothing() {
+	if failure == nil && said.lines == 0 {
 		return nil, nil //nolint:nilnil // the contract's word for: all of it was computed
 	}
 	out := &executor.Report{Partitions: make(map[calendar.Partition]executor.PartitionReport, t.Set.Count())}
@@ -306,12 +306,12 @@ func (j *job) accountOf(task int, parts []calendar.Set, failures []error, said s
 	var first executor.PartitionReport
 	for i, part := range parts {
 		for p := range part.Intersect(t.Set).Partitions() {
-			one, named := said[task][p]
+			one, named := said.of[task][p]
 			switch {
 			case named:
 			case failures[i] != nil:
 				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: firstLine(failures[i].Error())}
-			case !said.nothing():
+			case said.lines > 0:
 				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: "the command's report does not name it"}
 			default:
 				one = executor.PartitionReport{State: executor.ReportDone, Rows: -1}

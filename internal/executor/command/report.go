@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -33,27 +32,25 @@ type reportLine struct {
 	Error     string               `json:"error"`
 }
 
-// said is what a command has reported, by task and partition.
-type said []map[calendar.Partition]executor.PartitionReport
-
-// nothing reports whether no line of the report counts.
-func (s said) nothing() bool {
-	return !slices.ContainsFunc(s, func(of map[calendar.Partition]executor.PartitionReport) bool { return len(of) > 0 })
+// said is what a command has reported.
+type said struct {
+	of    []map[calendar.Partition]executor.PartitionReport // by task
+	lines int                                               // also those that are passed over: whoever names one partition is to name all
 }
 
 // readReport reads what a command said about its partitions; the last word on each counts. Partitions of its ranges that are not expected,
 // or are not for their table to compute now, may be named, and are passed over. A file that the command has removed says nothing.
 func readReport(path, name string, tasks []executor.Task, parts []calendar.Set) (said, error) {
-	r := &reportReader{name: name, tasks: tasks, parts: parts, said: make(said, len(tasks))}
-	for i := range r.said {
-		r.said[i] = map[calendar.Partition]executor.PartitionReport{}
+	r := &reportReader{name: name, tasks: tasks, parts: parts, said: said{of: make([]map[calendar.Partition]executor.PartitionReport, len(tasks))}}
+	for i := range r.said.of {
+		r.said.of[i] = map[calendar.Partition]executor.PartitionReport{}
 	}
 	f, err := os.Open(path) //nolint:gosec // a file that Headway made for the command to write to
 	if errors.Is(err, fs.ErrNotExist) {
 		return r.said, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the report of %s: %w", name, err)
+		return said{}, fmt.Errorf("read the report of %s: %w", name, err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	lines := bufio.NewReaderSize(f, maxReportLine)
@@ -62,15 +59,15 @@ func readReport(path, name string, tasks []executor.Task, parts []calendar.Set) 
 		text = bytes.TrimSpace(text)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			return nil, r.wrong(n, text, fmt.Sprintf("it is longer than %d bytes", maxReportLine))
+			return said{}, r.wrong(n, text, fmt.Sprintf("it is longer than %d bytes", maxReportLine))
 		case err != nil && !errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("read the report of %s: %w", name, err)
+			return said{}, fmt.Errorf("read the report of %s: %w", name, err)
 		case n > maxReportLines:
-			return nil, r.wrong(0, nil, fmt.Sprintf("it has more than %d lines", maxReportLines))
+			return said{}, r.wrong(0, nil, fmt.Sprintf("it has more than %d lines", maxReportLines))
 		}
 		if len(text) > 0 {
 			if what := r.line(text); what != "" {
-				return nil, r.wrong(n, text, what)
+				return said{}, r.wrong(n, text, what)
 			}
 		}
 		if err != nil {
@@ -120,6 +117,7 @@ func (r *reportReader) line(text []byte) string {
 	if !ok {
 		return fmt.Sprintf("partition %q is not one that the command was given: name them as HEADWAY_PARTITIONS does", l.Partition)
 	}
+	r.said.lines++
 	if !r.tasks[at].Set.Contains(p) {
 		return ""
 	}
@@ -127,7 +125,7 @@ func (r *reportReader) line(text []byte) string {
 	if l.Rows != nil {
 		one.Rows = *l.Rows
 	}
-	r.said[at][p] = one
+	r.said.of[at][p] = one
 	return ""
 }
 
