@@ -26,7 +26,7 @@ type outcome struct {
 
 // attemptHeld is attempt for as long as the run holds all of its partitions. Where it lost some, and the lease lives, the error wraps ErrTaken.
 func (w *Worker) attemptHeld(ctx context.Context, t *Table, j judged, try int) (outcome, error) {
-	within, done := w.Held.attempt(ctx, t.Key, j.set)
+	within, done := w.Held.attempt(ctx, ledger.Claim{Table: t.Key, Set: j.set})
 	defer done()
 	out, err := w.attempt(within, t, j, try)
 	var fenced *warehouse.FencedError

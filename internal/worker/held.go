@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -21,8 +22,7 @@ type Held struct {
 
 // A flight is an attempt that runs.
 type flight struct {
-	table  string
-	set    calendar.Set
+	claims []ledger.Claim // of each table that it is for
 	cancel context.CancelCauseFunc
 }
 
@@ -42,10 +42,15 @@ func (h *Held) Update(claims []ledger.Claim) {
 		h.sets[c.Table] = h.sets[c.Table].Union(c.Set)
 	}
 	for f := range h.flights {
-		if !h.sets[f.table].Covers(f.set) {
+		if !h.cover(f.claims) {
 			f.cancel(ErrTaken)
 		}
 	}
+}
+
+// cover reports whether all of the claims are held.
+func (h *Held) cover(claims []ledger.Claim) bool {
+	return !slices.ContainsFunc(claims, func(c ledger.Claim) bool { return !h.sets[c.Table].Covers(c.Set) })
 }
 
 // Of is what is claimed of a table, by its key.
@@ -55,14 +60,15 @@ func (h *Held) Of(table string) calendar.Set {
 	return h.sets[table]
 }
 
-// attempt gives an attempt a context that ends, because of ErrTaken, when some of its partitions are taken. The caller ends it by done.
-func (h *Held) attempt(ctx context.Context, table string, set calendar.Set) (within context.Context, done func()) {
+// attempt gives an attempt, or those that are made together, a context that ends, because of ErrTaken, when some of the partitions are taken.
+// The caller ends it by done.
+func (h *Held) attempt(ctx context.Context, claims ...ledger.Claim) (within context.Context, done func()) {
 	within, cancel := context.WithCancelCause(ctx)
-	f := &flight{table: table, set: set, cancel: cancel}
+	f := &flight{claims: claims, cancel: cancel}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.flights[f] = true
-	if !h.sets[table].Covers(set) {
+	if !h.cover(claims) {
 		cancel(ErrTaken)
 	}
 	return within, func() {

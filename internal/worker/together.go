@@ -164,12 +164,12 @@ func (s *share) bind(todo, not calendar.Set, shares []*share) {
 
 // attemptTogether is attemptHeld for several tables.
 func (w *Worker) attemptTogether(ctx context.Context, shares []*share, number int) {
-	within := ctx
+	claims := make([]ledger.Claim, 0, len(shares))
 	for _, s := range shares {
-		var done func()
-		within, done = w.Held.attempt(within, s.t.Key, s.j.set)
-		defer done()
+		claims = append(claims, ledger.Claim{Table: s.t.Key, Set: s.j.set})
 	}
+	within, done := w.Held.attempt(ctx, claims...)
+	defer done()
 	w.runTogether(within, shares, number)
 	for _, s := range shares {
 		var fenced *warehouse.FencedError
@@ -200,7 +200,7 @@ func (w *Worker) runTogether(ctx context.Context, shares []*share, number int) {
 			other.err = fmt.Errorf("%s is made with %s: %w", other.t.Name, s.t.Name, why)
 			if k < i {
 				other.err = w.over(ctx, other.t, other.attempt, other.log, other.err, true)
-				other.log.Close() //nolint:errcheck,gosec // it tells of an attempt that was none
+				other.log.Close() //nolint:errcheck // it tells of an attempt that was none
 			}
 		}
 		return
@@ -214,7 +214,7 @@ func (w *Worker) runTogether(ctx context.Context, shares []*share, number int) {
 		if s.err != nil {
 			s.err = w.over(ctx, s.t, s.attempt, s.log, s.err, false)
 		}
-		s.log.Close() //nolint:errcheck,gosec // a log that cannot be closed must not fail what was published
+		s.log.Close() //nolint:errcheck // a log that cannot be closed must not fail what was published
 	}
 }
 
@@ -238,11 +238,13 @@ func (w *Worker) computeTogether(ctx context.Context, shares []*share, number in
 	if err != nil {
 		return timeoutCause(produceCtx, err, first.t.Timeout)
 	}
-	for i, product := range products {
-		if product.Stage != nil {
-			defer w.discard(context.WithoutCancel(ctx), first.t.Together[i], product.Stage)
+	defer func() {
+		for i, product := range products {
+			if product.Stage != nil {
+				w.discard(context.WithoutCancel(ctx), first.t.Together[i], product.Stage)
+			}
 		}
-	}
+	}()
 	for _, s := range shares {
 		if err := w.pinned(ctx, s.t); err != nil {
 			return err
