@@ -14,7 +14,7 @@ import (
 	"github.com/headway-data/headway/internal/plan"
 )
 
-// An execRequest is what an exec was asked for, as it is kept with its run: two that are equal are the same work.
+// An execRequest is what an exec was asked for, as it is kept with its run: two of the same work differ in How and Of at most.
 type execRequest struct {
 	Tables  []string    `json:"tables"`
 	Range   [][2]string `json:"range"` // per table: half-open, by ids
@@ -23,7 +23,27 @@ type execRequest struct {
 	// Guarantee is what the run promises, also once the project says otherwise: staged or guarded.
 	Guarantee string       `json:"guarantee"`
 	Of        ledger.RunID `json:"of,omitempty"` // the run whose rest it does
+	How       execHow      `json:"how"`
+}
 
+// execHow is how the work is done, for whoever does it again.
+type execHow struct {
+	Names       []string       `json:"names"` // of the tables
+	Files       []string       `json:"files"`
+	Dir         string         `json:"dir"`
+	Typed       []string       `json:"typed"`
+	Producer    string         `json:"producer"`
+	Version     string         `json:"version"`
+	Direct      bool           `json:"direct"`
+	Size        int            `json:"size"`
+	Span        int            `json:"span"`
+	SpanUnit    calendar.Grain `json:"span_unit"`
+	Parallel    int            `json:"parallel"`
+	Retries     int            `json:"retries"`
+	Timeout     time.Duration  `json:"timeout"`
+	MaxParallel int            `json:"max_parallel"`
+	FailFast    bool           `json:"fail_fast"`
+	Reverse     bool           `json:"reverse"`
 }
 
 // Exec runs the wrapped command over the sets of its tables: all of them, or, to resume, what the last exec of the same tables, range, command
@@ -36,6 +56,7 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 		bounds := sets[name].Bounds()
 		req.Range = append(req.Range, [2]string{boundID(t.Axis, bounds.Start), boundID(t.Axis, bounds.End)})
 	}
+	req.How = c.wrap.how(opts)
 	if resume {
 		of, left, err := c.leftOf(ctx, req)
 		if err != nil {
@@ -53,6 +74,11 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 			}
 		}
 	}
+	return c.execute(ctx, sight, req, sets, opts)
+}
+
+// execute runs the wrapped command over sets of its tables.
+func (c *Coordinator) execute(ctx context.Context, sight *Sight, req execRequest, sets map[string]calendar.Set, opts RunOptions) (*Report, error) {
 	var err error
 	if opts.Request, err = json.Marshal(req); err != nil {
 		return nil, fmt.Errorf("write down what was asked for: %w", err)
@@ -117,27 +143,45 @@ func (c *Coordinator) refuseHeld(ctx context.Context, sets map[string]calendar.S
 	return &ledger.ConflictError{Conflicts: conflicts}
 }
 
-// leftOf finds the last run of the same work, and what it has left: a set, whatever order it worked in.
+// leftOf finds the last run of the same work, and what is left of it: a set, whatever order it worked in. What those published that did a part
+// of its rest counts.
 func (c *Coordinator) leftOf(ctx context.Context, req execRequest) (ledger.RunID, map[string]calendar.Set, error) {
 	const looked = 1000
 	runs, err := c.Ledger.Runs(ctx, ledger.RunFilter{Table: req.Tables[0], Limit: looked})
 	if err != nil {
 		return "", nil, fmt.Errorf("look for the exec to resume: %w", err)
 	}
+	var last ledger.RunID
+	var left, rests map[string]calendar.Set // of the whole work; what its rests did not do
 	for i := range runs {
 		var was execRequest
 		if json.Unmarshal(runs[i].Request, &was) != nil || !was.same(req) {
 			continue
 		}
-		left, err := c.unpublished(ctx, &runs[i])
-		return runs[i].ID, left, err
+		last = ledger.RunID(firstOf(string(last), string(runs[i].ID)))
+		if left, err = c.unpublished(ctx, &runs[i]); err != nil {
+			return "", nil, err
+		}
+		if was.Of == "" {
+			break
+		}
+		if rests == nil {
+			rests = map[string]calendar.Set{}
+		}
+		for _, claim := range runs[i].Sets {
+			name := c.Keys[claim.Table]
+			rests[name] = rests[name].Union(claim.Set.Minus(left[name]))
+		}
 	}
-	return "", nil, nil
+	for name := range left {
+		left[name] = left[name].Minus(rests[name])
+	}
+	return last, left, nil
 }
 
 // same reports whether two requests are for the same work, whatever run's rest it is.
 func (r execRequest) same(other execRequest) bool {
-	other.Of = r.Of
+	other.Of, other.How = r.Of, r.How
 	a, errA := json.Marshal(r)
 	b, errB := json.Marshal(other)
 	return errA == nil && errB == nil && bytes.Equal(a, b)

@@ -183,5 +183,8 @@ func (c *Coordinator) StateOf(r *ledger.RunRecord) string {
 	if !r.Ended && r.Stop.Asked() {
 		return string(run.Stopping)
 	}
+	if !r.Ended && r.Paused.Asked() {
+		return StatePaused
+	}
 	return string(r.State)
 }

@@ -152,6 +152,7 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 			case <-quit:
 				return
 			case <-ask.C:
+				r.tellRest(ctx)
 				if why := r.askedToStop(context.WithoutCancel(ctx)); why != nil {
 					cancel(why)
 					return

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -66,10 +67,14 @@ type runner struct {
 	metrics *metrics
 	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
 	checked map[string]int          // by table: how many partitions were checked again
+	telling sync.Mutex              // over record while the run works, and what follows
 	told    time.Time               // when the progress was stored last
+	untold  bool                    // there is something that was not
 	stopped run.Stop                // why the run was to stop from outside; zero if nobody wanted that
 
-	left []left // what others have
+	left   []left    // what others have
+	pauses chan bool // to the dispatcher
+	paused bool      // what it was told last; of the goroutine that keeps the lease
 
 	preparations preparations
 }
@@ -211,7 +216,7 @@ func (r *runner) work(ctx context.Context) error {
 	}
 	w := r.worker()
 	seq := 0
-	dispatcher := &local.Dispatcher{Log: r.Log}
+	dispatcher := &local.Dispatcher{Log: r.Log, Pauses: r.pauses}
 	return dispatcher.Run(ctx, r.machine, r.heard(w.Do), func(e run.Event) {
 		seq++
 		r.tell(ctx)
@@ -221,21 +226,37 @@ func (r *runner) work(ctx context.Context) error {
 	})
 }
 
-// tellEvery is how often a run's progress is stored, for ps of other processes.
+// tellEvery is how often a run's progress is stored at most, for ps of other processes.
 const tellEvery = time.Second
 
-// tell stores how far the run is, now and then. That it could not be stored is no reason to stop: the end will be.
+// tell stores how far the run is, now and then.
 func (r *runner) tell(ctx context.Context) {
-	now := r.Now()
-	if now.Sub(r.told) < tellEvery {
-		return
-	}
-	r.told = now
-	r.record.State = ledger.RunState(r.machine.State())
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	if r.machine.State().Ended() {
 		return
 	}
+	r.record.State = ledger.RunState(r.machine.State())
 	r.record.Done, _ = r.machine.Progress()
+	r.untold = true
+	if now := r.Now(); now.Sub(r.told) >= tellEvery {
+		r.told = now
+		r.store(ctx)
+	}
+}
+
+// tellRest stores what tell has not: where nothing happens for long, the last thing that did is known all the same.
+func (r *runner) tellRest(ctx context.Context) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if r.untold {
+		r.store(ctx)
+	}
+}
+
+// store stores the run. That it could not be stored is no reason to stop: the end will be.
+func (r *runner) store(ctx context.Context) {
+	r.untold = false
 	if err := r.Ledger.PutRun(context.WithoutCancel(ctx), r.record); err != nil {
 		r.Log.Warn("the run's progress could not be stored", "run", r.record.ID, "error", err)
 	}
@@ -270,7 +291,7 @@ func (r *runner) worker() *worker.Worker {
 		Lease: r.lease, Held: r.held, Taken: r.taken, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
-		Prepare: r.prepare, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
+		Prepare: r.prepare, Resumed: r.resumed, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {

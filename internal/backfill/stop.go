@@ -125,6 +125,7 @@ func (r *runner) askedToStop(ctx context.Context) error {
 	}
 	if len(leases) == 1 {
 		r.held.Update(leases[0].Writes)
+		r.hearPause(leases[0].Paused.Asked())
 		return stopped(leases[0].Stop)
 	}
 	runs, err := r.Ledger.Runs(ctx, ledger.RunFilter{ID: r.record.ID, Limit: 1})

@@ -63,6 +63,9 @@ type commands struct {
 
 	Adopt  adoptCmd  `cmd:"" group:"who" help:"Give a process that already runs a lease."`
 	Stop   stopCmd   `cmd:"" group:"who" help:"End a run; with --hold so that nothing starts it again."`
+	Pause  pauseCmd  `cmd:"" group:"who" help:"Let a run start nothing for now."`
+	Resume resumeCmd `cmd:"" group:"who" help:"Let a paused run go on."`
+	Retry  retryCmd  `cmd:"" group:"work" help:"Do again what a run has left."`
 	Hold   holdCmd   `cmd:"" group:"who" help:"Keep a table or a range of it from being written."`
 	Unhold unholdCmd `cmd:"" group:"who" help:"Release a hold."`
 	Lease  leaseCmd  `cmd:"" group:"who" help:"End a lease from outside."`

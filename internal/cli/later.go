@@ -12,9 +12,6 @@ import (
 
 // laterCommands are the commands of the contract that this version does not have. They are no part of the help, and say so when called.
 type laterCommands struct {
-	Pause  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Pause a run."`
-	Resume laterCmd `cmd:"" hidden:"" passthrough:"" help:"Resume a run."`
-	Retry  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Do again what a run left."`
 	Gate   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether work may pass."`
 	Verify laterCmd `cmd:"" hidden:"" passthrough:"" help:"Find writes behind Headway's back."`
 	Undo   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Put back what a run replaced."`
@@ -29,9 +26,6 @@ type laterCmd struct {
 
 // instead says what does the work of a command until it is there.
 var instead = map[string]string{
-	"pause":  "interrupt the run's process: the next `headway run` does exactly what is left",
-	"resume": "use `headway run`: it does exactly what is left",
-	"retry":  "use `headway run`, or `headway run --reprocess failed,quarantined`",
 	"gate":   "use `headway status --exit-code` and `headway check`",
 	"verify": "use `headway check`, or `headway mark --as stale` for what must be computed again",
 	"undo":   "put the sources back and use `headway run`",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -108,6 +109,11 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 	if err := os.WriteFile(checkpoint, []byte(`{"successful_dates":["2024-03-02","2024-03-03"],"skipped_dates":["2024-03-04"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	job := exec.CommandContext(t.Context(), "sleep", "100")
+	if err := job.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go job.Wait() //nolint:errcheck // it is ended by a step
 	for _, step := range []struct {
 		noun string
 		code int
@@ -161,9 +167,14 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		{"unhold", 0, "unhold daily_revenue", nil},
 		{"unhold", 0, "unhold weekly_average --reason x", nil},
 		{"error", 2, "lease break l-none --reason x", nil},
+		{"error", 2, "pause last", nil},
+		{"error", 2, "adopt --pid 1 --table daily_revenue --reason x", nil},
 		{"ps", 0, "ps --leases", func() { leased(t, s.dir) }},
 		{"error", 4, "hold weekly_average --reason x", nil},
 		{"lease_break", 0, "lease break l-1 --reason x", nil},
+		{"adopt", 0, fmt.Sprintf("adopt --pid %d --table weekly_average --from 2024-03-12 --to 2024-03-12 --reason x", job.Process.Pid), nil},
+		{"stop", 0, "stop weekly_average --reason x", nil},
+		{"pause", 0, "pause r-mine", func() { running(t, s.dir) }},
 		{"wait", 4, "wait weekly_average --timeout 1ms --no-observe", func() {
 			if _, code := s.run("mark", "weekly_average", "--as", "stale", "--reason", "x"); code != 0 {
 				t.Fatal("mark failed")
@@ -216,6 +227,19 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		if name != "project" && set.done[name] == nil {
 			t.Errorf("no answer was checked against the schema %q", name)
 		}
+	}
+}
+
+// running stores a run of this process.
+func running(t *testing.T, dir string) {
+	t.Helper()
+	l, err := sqlite.Open(t.Context(), filepath.Join(dir, ".headway", "state.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // the test looks at what it wrote
+	if err := l.PutRun(t.Context(), ledger.RunRecord{ID: "r-mine", State: "running", Class: ledger.ClassBackfill, Holder: sqlite.ThisProcess()}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "edit": edit, "remember": remember, "untouched": untouched, "readonly": readonly, "writable": writable, "smalldisk": smalldisk,
+			"exits": exits, "edit": edit, "remember": remember, "untouched": untouched, "until": until, "readonly": readonly, "writable": writable, "smalldisk": smalldisk,
 		},
 	})
 }
@@ -105,6 +106,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("%s: exit %s, want %s\n%s%s", strings.Join(args[1:], " "), got, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// until runs a command again and again until what it prints matches: until 'paused .* 1/3' headway ps.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND [ARG...]")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	limit := time.Now().Add(time.Minute)
+	for {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(limit) {
+			ts.Fatalf("in a minute %s never printed %s", strings.Join(args[1:], " "), args[0])
+		}
 	}
 }
 

@@ -52,6 +52,8 @@ type Worker struct {
 	Seen func(table string, verdicts []warehouse.Verdict)
 	// Code gives the version of a table's code as it is on disk now: a run pins its code (rule 21).
 	Code func(ctx context.Context, table string) (string, error)
+	// Resumed waits while the run is paused.
+	Resumed func(ctx context.Context) error
 	// Prepare is asked before each attempt on a table whether it can be computed at all, and why not: it makes what must be there first.
 	Prepare func(ctx context.Context, table string) (why string, err error)
 	// Relations are the quoted relations of all tables by name.
@@ -129,6 +131,12 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 			}
 			out, err = w.attemptHeld(ctx, t, j, number)
 			end() // who waits to try again, or is done, keeps nobody from the file
+			if errors.Is(err, ledger.ErrPaused) {
+				if err := w.Resumed(ctx); err != nil {
+					return err
+				}
+				continue
+			}
 			if errors.Is(err, ErrTaken) {
 				continue // the rest of the chunk is still the run's
 			}

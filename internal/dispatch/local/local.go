@@ -19,6 +19,8 @@ type Dispatcher struct {
 	// Grace is called when a run is to stop, and returns when the chunks that still run are to be interrupted: until then they may
 	// come to their end by themselves. Its ctx ends when none is left. nil interrupts them at once.
 	Grace func(ctx context.Context, stop run.Stop)
+	// Pauses says that the run is to start nothing (true), or to go on (false). nil: nobody says so.
+	Pauses <-chan bool
 }
 
 var _ dispatch.Dispatcher = (*Dispatcher)(nil)
@@ -62,7 +64,8 @@ func (d *Dispatcher) Run(ctx context.Context, r *run.Run, do dispatch.Do, onEven
 	return errors.Join(s.errs...)
 }
 
-// loop hands out what may start and takes in what comes back, until the run has ended. Whenever it waits, a worker is out, and answers.
+// loop hands out what may start and takes in what comes back, until the run has ended. Whenever it waits, a worker is out, and answers, or the
+// run is paused.
 func (s *session) loop(ctx context.Context) {
 	done := ctx.Done()
 	for !s.run.State().Ended() {
@@ -71,23 +74,41 @@ func (s *session) loop(ctx context.Context) {
 			s.stop(ctx)
 			continue
 		}
+		select {
+		case paused := <-s.Pauses:
+			s.pause(paused)
+			continue
+		default:
+		}
 		if c, ok := s.run.Next(); ok && s.apply(run.Event{Kind: run.Started, Chunk: c.ID}) {
 			go s.worker(c)
 			continue
 		}
-		if s.run.Running() == 0 {
+		if s.run.Running() == 0 && s.run.State() != run.Paused {
 			s.stuck()
 			return
 		}
 		select {
 		case a := <-s.answers:
 			s.finish(a)
+		case paused := <-s.Pauses:
+			s.pause(paused)
 		case <-done:
 		}
 	}
 	if s.grace != nil {
 		s.interrupt(nil)
 		<-s.grace
+	}
+}
+
+// pause pauses the run, or lets it go on. What it is already it stays.
+func (s *session) pause(paused bool) {
+	switch {
+	case paused && s.run.State() == run.Running:
+		s.apply(run.Event{Kind: run.RunPaused})
+	case !paused && s.run.State() == run.Paused:
+		s.apply(run.Event{Kind: run.RunResumed})
 	}
 }
 
