@@ -257,7 +257,9 @@ func TestProducerTriesAgainWhatFailed(t *testing.T) {
 	s := newProducer(t, "several", "100}\n    retries: 1")
 	at := s.nth(t, "warehouse.Publish", 2)
 	s.faults = &faults{at: at}
-	s.mustRun(t, 0)
+	if got := published(s.mustRun(t, 0)); got["players"] != 12 || got["teams"] != 12 {
+		t.Errorf("published %v", got)
+	}
 	s.wantRuns(t, "2024-03-01 2024-03-13", "2024-03-01 2024-03-13")
 	s.wantValue(t, "players", tenfold)
 	s.wantValue(t, "teams", tenfold)
