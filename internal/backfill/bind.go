@@ -120,11 +120,15 @@ func (c *Coordinator) key(t *catalog.Table, wh warehouse.Warehouse, relation str
 	if t.IsSource() && t.Source.Files != "" {
 		return "files:" + c.fromState(c.files(t))
 	}
-	name := strings.TrimPrefix(strings.ToLower(relation), "main.")
+	return c.place(wh) + ":" + strings.TrimPrefix(strings.ToLower(relation), "main.")
+}
+
+// place is where a warehouse is, as keys have it.
+func (c *Coordinator) place(wh warehouse.Warehouse) string {
 	if location := wh.Location(); filepath.IsAbs(location) {
-		return c.fromState(location) + ":" + name
+		return c.fromState(location)
 	}
-	return wh.Location() + ":" + name
+	return wh.Location()
 }
 
 // fromState writes an absolute path as seen from the folder of a state in a file.

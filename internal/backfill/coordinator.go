@@ -114,7 +114,7 @@ func (c *Coordinator) Coordinates(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("open warehouse %s: %w", w.Name, err)
 		}
-		_, err = read.Claim(ctx, c.Ledger.ID())
+		_, err = read.Claim(ctx, c.asLedger())
 		if err = errors.Join(err, read.Close()); err != nil {
 			return fmt.Errorf("warehouse %s: %w", w.Name, err)
 		}

@@ -212,8 +212,8 @@ func (w *watchedWarehouse) do(name string, fn func() error) error {
 	return w.faults.mutate("warehouse."+name, warehouse.ErrUnknown, fn)
 }
 
-func (w *watchedWarehouse) Claim(ctx context.Context, id string) (floors map[string]history.Token, err error) {
-	err = w.do("Claim", func() error { floors, err = w.Warehouse.Claim(ctx, id); return err })
+func (w *watchedWarehouse) Claim(ctx context.Context, by warehouse.Ledger) (floors map[string]history.Token, err error) {
+	err = w.do("Claim", func() error { floors, err = w.Warehouse.Claim(ctx, by); return err })
 	return floors, err
 }
 

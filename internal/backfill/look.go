@@ -92,6 +92,14 @@ func (c *Coordinator) Look(ctx context.Context, o LookOptions) (*Sight, error) {
 		s.View = worker.NewView(c.world(s, before, o), c.Ledger, c.Keys)
 		return s, nil
 	}
+	if caught, err := c.catchUp(ctx); err != nil {
+		return nil, err
+	} else if caught {
+		if before, err = c.Ledger.Snapshot(ctx, keys); err != nil {
+			return nil, fmt.Errorf("read the state: %w", err)
+		}
+		s.Began = before.Seq
+	}
 	if !o.NoObserve {
 		if err := c.readSources(ctx, s, before, c.sourcesOf(o.Tables)); err != nil {
 			return nil, err

@@ -23,7 +23,11 @@ func (r *runner) claimWarehouses(ctx context.Context) error {
 			continue
 		}
 		done[t.Table.Warehouse] = true
-		if _, err := t.Warehouse.Claim(ctx, r.Ledger.ID()); err != nil {
+		floors, err := t.Warehouse.Claim(ctx, r.asLedger())
+		if err == nil {
+			_, err = r.rise(ctx, t.Warehouse, floors)
+		}
+		if err != nil {
 			return fmt.Errorf("warehouse %s: %w", t.Table.Warehouse, err)
 		}
 	}

@@ -69,6 +69,7 @@ type commands struct {
 	Hold   holdCmd   `cmd:"" group:"who" help:"Keep a table or a range of it from being written."`
 	Unhold unholdCmd `cmd:"" group:"who" help:"Release a hold."`
 	Lease  leaseCmd  `cmd:"" group:"who" help:"End a lease from outside."`
+	Ledger stateCmd  `cmd:"" name:"state" group:"who" help:"Make this project's state the one that coordinates its warehouses."`
 	Fence  fenceCmd  `cmd:"" group:"who" help:"Ask whether a token may still write."`
 
 	Status statusCmd `cmd:"" group:"see" help:"Coverage by state, watermark, holes."`

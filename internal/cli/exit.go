@@ -133,7 +133,7 @@ func nextOf(err error) *string {
 	case errors.As(err, &conflict):
 		next = "see who holds them with `headway ps --leases`, and run again when they are free"
 	case errors.As(err, &foreign):
-		next = "use the state that coordinates it: name it with --state, or put its file back"
+		next = "use the state that coordinates it" + stateFlag(foreign.URL) + ", or make this one coordinate it: `headway state move --reason ...`"
 	case errors.As(err, &locked):
 		next = "close that process, or wait for it, and run again"
 	case errors.Is(err, ledger.ErrLost):
@@ -151,6 +151,14 @@ func nextOf(err error) *string {
 		return nil
 	}
 	return &next
+}
+
+// stateFlag says how to name a state.
+func stateFlag(url string) string {
+	if url == "" {
+		return ": name it with --state, or put its file back"
+	}
+	return ": --state " + url
 }
 
 // withNext is an error with what to do about it, said once.

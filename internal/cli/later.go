@@ -15,7 +15,6 @@ type laterCommands struct {
 	Gate   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Ask whether work may pass."`
 	Verify laterCmd `cmd:"" hidden:"" passthrough:"" help:"Find writes behind Headway's back."`
 	Undo   laterCmd `cmd:"" hidden:"" passthrough:"" help:"Put back what a run replaced."`
-	Copy   laterCmd `cmd:"" name:"state" hidden:"" passthrough:"" help:"Copy, move or compact the state."`
 	Serve  laterCmd `cmd:"" hidden:"" passthrough:"" help:"Serve the API and the page."`
 	Worker laterCmd `cmd:"" hidden:"" passthrough:"" help:"Take steps from a server."`
 }
@@ -26,10 +25,11 @@ type laterCmd struct {
 
 // instead says what does the work of a command until it is there.
 var instead = map[string]string{
-	"gate":   "use `headway status --exit-code` and `headway check`",
-	"verify": "use `headway check`, or `headway mark --as stale` for what must be computed again",
-	"undo":   "put the sources back and use `headway run`",
-	"state":  "copy the state's file while nothing runs",
+	"gate":    "use `headway status --exit-code` and `headway check`",
+	"verify":  "use `headway check`, or `headway mark --as stale` for what must be computed again",
+	"undo":    "put the sources back and use `headway run`",
+	"copy":    "copy the state's file while nothing runs",
+	"compact": "nothing else makes a state smaller",
 }
 
 // Run says that the command is not there.
@@ -81,7 +81,11 @@ func namesOf(t reflect.Type) map[string]bool {
 	out := map[string]bool{}
 	for field := range t.Fields() {
 		if _, ok := field.Tag.Lookup("cmd"); ok && field.Tag.Get("hidden") == "" {
-			out[strings.ToLower(field.Name)] = true
+			name := field.Tag.Get("name") // where it is not the field's
+			if name == "" {
+				name = strings.ToLower(field.Name)
+			}
+			out[name] = true
 		}
 	}
 	return out

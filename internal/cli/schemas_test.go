@@ -175,6 +175,7 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		{"adopt", 0, fmt.Sprintf("adopt --pid %d --table weekly_average --from 2024-03-12 --to 2024-03-12 --reason x", job.Process.Pid), nil},
 		{"stop", 0, "stop weekly_average --reason x", nil},
 		{"pause", 0, "pause r-mine", func() { running(t, s.dir) }},
+		{"state_move", 0, "state move --reason x", nil},
 		{"wait", 4, "wait weekly_average --timeout 1ms --no-observe", func() {
 			if _, code := s.run("mark", "weekly_average", "--as", "stale", "--reason", "x"); code != 0 {
 				t.Fatal("mark failed")

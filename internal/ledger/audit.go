@@ -26,11 +26,23 @@ type AuditEntry struct {
 	Hash     string
 }
 
+// A Floor is a token that somebody has seen of a table.
+type Floor struct {
+	Table string
+	Axis  calendar.Axis // of a table that was never used
+	Token history.Token
+}
+
 // An AuditFilter selects entries.
 type AuditFilter struct {
 	Table string
 	Since time.Time
 	Limit int // 0: 1000
+}
+
+// Repeats reports whether an entry of the log is this one, told again.
+func (e AuditEntry) Repeats(old AuditEntry) bool {
+	return e.At.Equal(old.At) && e.Action == old.Action && e.Table == old.Table && e.Actor == old.Actor
 }
 
 // Sealed gives the entry its place in the chain: position, the hash before it, and its own over everything.

@@ -173,6 +173,17 @@ type Ledger interface {
 	// Axes gives the axis of every table that was ever used, by its key.
 	Axes(ctx context.Context) (map[string]calendar.Axis, error)
 
+	// Tokens gives the last token drawn of every table that was ever used, by its key.
+	Tokens(ctx context.Context) (map[string]history.Token, error)
+
+	// RaiseTokens sees to it that later tokens of the tables are above the floors: a ledger that was restored from a backup has forgotten what it
+	// drew since, and its warehouses have not (rule 9). Counters never go down. No history changes, and the clock does not move.
+	RaiseTokens(ctx context.Context, floors []Floor) error
+
+	// Note writes into the audit log what a person did outside of the ledger: when, who, what, why, before and after are the entry's, its place
+	// in the log is not. The same entry again is a no-op.
+	Note(ctx context.Context, e AuditEntry) error
+
 	// Versions lists the code versions of a table that have published, of all producers, oldest first.
 	Versions(ctx context.Context, table string) ([]VersionRecord, error)
 

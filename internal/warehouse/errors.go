@@ -14,11 +14,22 @@ var ErrUnknown = errors.New("the outcome is unknown")
 // A ForeignLedgerError says that another ledger coordinates writes here.
 type ForeignLedgerError struct {
 	Location, Ledger string // whose it is
+	URL              string // where that is; "" where it is not known
 	Since            string
+	// Asks is where the ledger is that was refused, if it is of the same id: a copy.
+	Asks string
 }
 
 func (e *ForeignLedgerError) Error() string {
-	return fmt.Sprintf("%s is coordinated by the ledger %s (since %s)", e.Location, e.Ledger, e.Since)
+	text := fmt.Sprintf("%s is coordinated by the ledger %s", e.Location, e.Ledger)
+	if e.URL != "" {
+		text += " at " + e.URL
+	}
+	text += fmt.Sprintf(" (since %s)", e.Since)
+	if e.Asks != "" {
+		text += ", of which " + e.Asks + " is a copy"
+	}
+	return text
 }
 
 // A FencedError says that a newer token stands on partitions, or that they have no fence.

@@ -21,9 +21,17 @@ type Warehouse interface {
 	// Location is the canonical location: the same for every path and alias that leads to this store.
 	Location() string
 
-	// Claim makes the ledger the one that may coordinate writes here, or finds that it already is. *ForeignLedgerError otherwise.
-	// floors gives, per table key, the highest token the warehouse has seen: a restored ledger must start above it.
-	Claim(ctx context.Context, ledger string) (floors map[string]history.Token, err error)
+	// Claim makes the ledger the one that may coordinate writes here, or finds that it already is: of the same id, and at the same place as
+	// seen from here, so that a ledger and its warehouse may be moved and copied together, but a copy of the ledger alone is another.
+	// *ForeignLedgerError otherwise. floors gives, per table key, the highest token the warehouse has seen: a restored ledger must start above it.
+	Claim(ctx context.Context, by Ledger) (floors map[string]history.Token, err error)
+
+	// Coordination tells which ledger coordinates writes here, and the floors. Nothing is claimed by asking.
+	Coordination(ctx context.Context) (Coordination, error)
+
+	// Move makes the ledger the one that coordinates, whoever did before, and says who that was. It may know the tables by other keys: fences and
+	// markers of the old keys are kept under the new ones from then on; who still writes by an old key finds no fence. All of it happens or nothing.
+	Move(ctx context.Context, to Ledger, keys map[string]string) (before Coordination, err error)
 
 	// Raise puts the fence over the partitions at their token where it is lower; partitions without a fence row get one. All of it happens
 	// in one transaction: it returns *FencedError naming partitions of a table whose fence is already higher, and then nothing was changed.
@@ -123,6 +131,20 @@ type Dialect interface {
 	// Cells is a parenthesised query with the columns partition_start and partition_end and one <period>_start per period (null where
 	// the partition lies in none), a row for each partition of the set.
 	Cells(axis calendar.Axis, set calendar.Set, periods map[string][]calendar.Interval) string
+}
+
+// A Ledger is one that coordinates, or would.
+type Ledger struct {
+	ID  string
+	URL string // where it is, fit to be shown
+}
+
+// A Coordination is who coordinates writes to a store.
+type Coordination struct {
+	Ledger                          // the zero value: none has been claimed yet
+	Place  string                   // where it is, as seen from here; "": not known
+	Since  string                   // RFC 3339
+	Floors map[string]history.Token // by table key: the highest token that was seen
 }
 
 // A Fence is what publishing to partitions of a table (by the ledger's key) demands from now on.

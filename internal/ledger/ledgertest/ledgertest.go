@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Run", runCases},
 		{"Rules", ruleCases},
 		{"Version", versionCases},
+		{"Token", tokenCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
@@ -18,7 +17,9 @@ func prepare(catalog string) []string {
 	return []string{
 		"CREATE SCHEMA IF NOT EXISTS " + own,
 		"CREATE SCHEMA IF NOT EXISTS " + name(catalog) + "." + name(stages),
-		"CREATE TABLE IF NOT EXISTS " + own + ".ledger (id VARCHAR NOT NULL, since TIMESTAMPTZ NOT NULL)",
+		"CREATE TABLE IF NOT EXISTS " + own + ".ledger (id VARCHAR NOT NULL, since TIMESTAMPTZ NOT NULL, url VARCHAR, place VARCHAR)",
+		"ALTER TABLE " + own + ".ledger ADD COLUMN IF NOT EXISTS url VARCHAR", // files of older versions
+		"ALTER TABLE " + own + ".ledger ADD COLUMN IF NOT EXISTS place VARCHAR",
 		"CREATE TABLE IF NOT EXISTS " + own + `.fence (table_key VARCHAR NOT NULL, "partition" BIGINT NOT NULL, token BIGINT NOT NULL, ` +
 			`PRIMARY KEY (table_key, "partition"))`,
 		"CREATE TABLE IF NOT EXISTS " + own + `.marker (table_key VARCHAR NOT NULL, "partition" BIGINT NOT NULL, attempt VARCHAR NOT NULL, ` +
@@ -35,44 +36,6 @@ func sourceTable(catalog string) string {
 
 // own is the full name of one of Headway's relations.
 func (w *Warehouse) own(table string) string { return relation{headway, table}.in(w.catalog) }
-
-// Claim makes the ledger the one that coordinates here, or finds that it does.
-func (w *Warehouse) Claim(ctx context.Context, ledger string) (map[string]history.Token, error) {
-	floors := map[string]history.Token{}
-	done, err := w.lockPublishing(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("claim %s: %w", w.location, err)
-	}
-	defer done()
-	err = w.use(ctx, "claim "+w.location, func(c *conn) error {
-		if !c.ready {
-			return nil // nothing was ever written here, and nothing will be now
-		}
-		var id string
-		var since time.Time
-		err := c.c.QueryRowContext(ctx, "SELECT id, since FROM "+w.own("ledger")).Scan(&id, &since)
-		switch {
-		case err == nil && id != ledger:
-			return &warehouse.ForeignLedgerError{Location: w.location, Ledger: id, Since: since.UTC().Format(time.RFC3339)}
-		case err == sql.ErrNoRows && !w.opts.ReadOnly:
-			if _, err := c.exec(ctx, "INSERT INTO "+w.own("ledger")+" VALUES (?, now())", ledger); err != nil {
-				return err
-			}
-		case err != nil && err != sql.ErrNoRows:
-			return err
-		}
-		return c.rows(ctx, "SELECT table_key, max(token) FROM "+w.own("fence")+" GROUP BY table_key", func(r *sql.Rows) error {
-			var key string
-			var token int64
-			if err := r.Scan(&key, &token); err != nil {
-				return err
-			}
-			floors[key] = history.Token(token)
-			return nil
-		})
-	})
-	return floors, err
-}
 
 // Raise puts the fences over all partitions of their sets, or over none.
 func (w *Warehouse) Raise(ctx context.Context, fences ...warehouse.Fence) error {

@@ -91,7 +91,7 @@ func TestAFileThatAnotherProcessHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.Claim(t.Context(), "other")
+		_, err = w.Claim(t.Context(), warehouse.Ledger{ID: "other"})
 		var locked *warehouse.LockedError
 		if !errors.As(err, &locked) || locked.Path != path || !strings.Contains(locked.Holder, fmt.Sprintf("pid %d", cmd.Process.Pid)) ||
 			!strings.Contains(locked.Holder, filepath.Base(os.Args[0])) {
@@ -108,7 +108,7 @@ func TestAFileThatAnotherProcessHolds(t *testing.T) {
 	}
 	got := make(chan error, 1)
 	go func() {
-		_, err := w.Claim(context.WithoutCancel(t.Context()), "holder")
+		_, err := w.Claim(context.WithoutCancel(t.Context()), warehouse.Ledger{ID: "holder"})
 		got <- err
 	}()
 	if err := stdin.Close(); err != nil {
@@ -204,7 +204,7 @@ func TestFilesThatCannotBeOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Claim(t.Context(), "l"); err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), "damaged") {
+	if _, err := w.Claim(t.Context(), warehouse.Ledger{ID: "l"}); err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a damaged file: %v", err)
 	}
 	if err := w.Close(); err != nil {
@@ -282,7 +282,7 @@ func TestReadOnly(t *testing.T) {
 	if markers, err := w.Markers(t.Context(), "t", calendar.All()); err != nil || len(markers) != 0 {
 		t.Fatalf("markers %v, %v", markers, err)
 	}
-	if floors, err := w.Claim(t.Context(), "l"); err != nil || len(floors) != 0 {
+	if floors, err := w.Claim(t.Context(), warehouse.Ledger{ID: "l"}); err != nil || len(floors) != 0 {
 		t.Fatalf("floors %v, %v", floors, err)
 	}
 	if err := w.Close(); err != nil {

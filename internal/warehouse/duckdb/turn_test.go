@@ -170,7 +170,7 @@ func grab(path string) int {
 		_, err = w.Turn(ctx)
 	}
 	if err == nil {
-		_, err = w.Claim(ctx, "grabber")
+		_, err = w.Claim(ctx, warehouse.Ledger{ID: "grabber"})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -198,7 +198,7 @@ func TestAKilledHolderBlocksNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = impatient.Claim(t.Context(), "l")
+	_, err = impatient.Claim(t.Context(), warehouse.Ledger{ID: "l"})
 	var locked *warehouse.LockedError
 	if !errors.As(err, &locked) || !strings.Contains(locked.Holder, fmt.Sprintf("pid %d, %s", cmd.Process.Pid, os.Args[0])) {
 		t.Errorf("error %v, want one that names process %d and its command", err, cmd.Process.Pid)
@@ -215,7 +215,7 @@ func TestAKilledHolderBlocksNobody(t *testing.T) {
 	cancel()
 	got := make(chan error, 1)
 	go func() {
-		_, err := w.Claim(t.Context(), "grabber")
+		_, err := w.Claim(t.Context(), warehouse.Ledger{ID: "grabber"})
 		got <- err
 	}()
 	if err := cmd.Process.Kill(); err != nil {
@@ -250,7 +250,7 @@ func TestAStoppedHolderIsPassed(t *testing.T) {
 	}
 	got := make(chan error, 1)
 	go func() {
-		_, err := w.Claim(t.Context(), "l")
+		_, err := w.Claim(t.Context(), warehouse.Ledger{ID: "l"})
 		got <- err
 	}()
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -286,7 +286,7 @@ func lend(path string) int {
 		})
 	}
 	if err == nil {
-		_, err = w.Claim(ctx, "l")
+		_, err = w.Claim(ctx, warehouse.Ledger{ID: "l"})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

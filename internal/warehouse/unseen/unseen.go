@@ -25,8 +25,18 @@ var _ warehouse.Warehouse = Warehouse{}
 func (Warehouse) Location() string { return "unseen" }
 
 // Claim finds nobody: the state itself is what coordinates.
-func (Warehouse) Claim(context.Context, string) (map[string]history.Token, error) {
+func (Warehouse) Claim(context.Context, warehouse.Ledger) (map[string]history.Token, error) {
 	return nil, nil //nolint:nilnil // no floors
+}
+
+// Coordination knows of nobody.
+func (Warehouse) Coordination(context.Context) (warehouse.Coordination, error) {
+	return warehouse.Coordination{}, nil
+}
+
+// Move does nothing: there is nothing to coordinate.
+func (Warehouse) Move(context.Context, warehouse.Ledger, map[string]string) (warehouse.Coordination, error) {
+	return warehouse.Coordination{}, nil
 }
 
 // Raise does nothing: there is no fence, and publishing, which would ask it, is not possible either.

@@ -10,29 +10,86 @@ import (
 	"github.com/headway-data/headway/internal/warehouse"
 )
 
+// one is the ledger of most cases.
+var one = warehouse.Ledger{ID: "ledger-1", URL: "sqlite:/a/state.db"}
+
 var claimCases = []testCase{
 	{"the first ledger coordinates and any other is refused", func(s *store) {
 		for range 2 {
-			floors, err := s.w.Claim(s.ctx, "ledger-1")
+			floors, err := s.w.Claim(s.ctx, one)
 			s.must(err)
 			if len(floors) != 0 {
 				s.Fatalf("floors of an empty warehouse: %v", floors)
 			}
 		}
 		for range 2 {
-			_, err := s.w.Claim(s.ctx, "ledger-2")
+			_, err := s.w.Claim(s.ctx, warehouse.Ledger{ID: "ledger-2", URL: "sqlite:/b/state.db"})
 			var foreign *warehouse.ForeignLedgerError
-			if !errors.As(err, &foreign) || foreign.Ledger != "ledger-1" || foreign.Since == "" || foreign.Location != s.w.Location() {
+			if !errors.As(err, &foreign) || foreign.Ledger != one.ID || foreign.URL != one.URL || foreign.Asks != "" || foreign.Since == "" || foreign.Location != s.w.Location() {
 				s.Fatalf("another ledger: %v", err)
 			}
 			s.w = s.Crash(s.T)
 		}
 	}},
+	{"a copy of the ledger that coordinates is refused, and told where that is", func(s *store) {
+		_, err := s.w.Claim(s.ctx, one)
+		s.must(err)
+		_, err = s.w.Claim(s.ctx, warehouse.Ledger{ID: one.ID, URL: "sqlite:/copy/state.db"})
+		var foreign *warehouse.ForeignLedgerError
+		if !errors.As(err, &foreign) || foreign.Ledger != one.ID || foreign.URL != one.URL || foreign.Asks != "sqlite:/copy/state.db" {
+			s.Fatalf("a copy: %v", err)
+		}
+		_, err = s.w.Claim(s.ctx, one)
+		s.must(err)
+	}},
+	{"asking who coordinates claims nothing", func(s *store) {
+		is, err := s.w.Coordination(s.ctx)
+		if err != nil || is.ID != "" || is.URL != "" || len(is.Floors) != 0 {
+			s.Fatalf("nobody: %+v, %v", is, err)
+		}
+		s.raise(numbers, set(1), 3)
+		_, err = s.w.Claim(s.ctx, one)
+		s.must(err)
+		is, err = s.w.Coordination(s.ctx)
+		if err != nil || is.Ledger != one || is.Since == "" || is.Floors[numbers.Table] != 3 {
+			s.Fatalf("coordinated by %+v, %v", is, err)
+		}
+	}},
+	{"moved to another ledger, with the keys that it knows the tables by", func(s *store) {
+		_, err := s.w.Claim(s.ctx, one)
+		s.must(err)
+		s.write(numbers, set(1, 2), 3, s.query(row{1, 1, 1}))
+		renamed := numbers
+		renamed.Table = "suite:renamed"
+		s.raise(renamed, set(2, 3), 9) // it knew some of it before
+		other := warehouse.Ledger{ID: "ledger-2", URL: "sqlite:/b/state.db"}
+		before, err := s.w.Move(s.ctx, other, map[string]string{numbers.Table: renamed.Table})
+		if err != nil || before.Ledger != one {
+			s.Fatalf("moved from %+v, %v", before, err)
+		}
+		var foreign *warehouse.ForeignLedgerError
+		if _, err := s.w.Claim(s.ctx, one); !errors.As(err, &foreign) || foreign.URL != other.URL {
+			s.Fatalf("the one before: %v", err)
+		}
+		floors, err := s.w.Claim(s.ctx, other)
+		if err != nil || len(floors) != 1 || floors[renamed.Table] != 9 {
+			s.Fatalf("floors %v, %v", floors, err)
+		}
+		if found := s.markers(renamed, set(1, 2)); len(found) != 2 || found[0].Token != 3 || len(s.markers(numbers, set(1, 2))) != 0 {
+			s.Fatalf("markers %+v", found)
+		}
+		// Who still writes by the old key finds no fence; the new one goes on from where it stood.
+		stage := s.stage(numbers, set(1), "late", s.query(row{1, 2, 2}))
+		_, err = s.w.Publish(s.ctx, publication(numbers, stage, set(1), 3))
+		s.fenced(err, set(1), 0)
+		err = s.w.Raise(s.ctx, warehouse.Fence{Table: renamed.Table, Set: set(1, 2), Token: 8})
+		s.fenced(err, set(2), 9)
+	}},
 	{"floors are the highest tokens of each table", func(s *store) {
 		s.raise(numbers, set(1, 2), 3)
 		s.raise(numbers, set(2), 7)
 		s.raise(table("other"), set(1), 5)
-		floors, err := s.w.Claim(s.ctx, "restored")
+		floors, err := s.w.Claim(s.ctx, warehouse.Ledger{ID: "restored"})
 		s.must(err)
 		if len(floors) != 2 || floors[numbers.Table] != 7 || floors["suite:other"] != 5 {
 			s.Fatalf("floors: %v", floors)
