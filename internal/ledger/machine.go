@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"math"
 	"strings"
 	"time"
 )
@@ -22,18 +21,17 @@ type Machine struct {
 // Ended reports whether a lease is over: its holder belongs to an earlier boot of this machine, is dead, or its deadline has passed. Of
 // another machine's lease nothing can be said from here: neither its clock nor its processes can be seen, so it is never over.
 func (m Machine) Ended(h Holder, deadline time.Duration) bool {
+	return m.Dead(h) || (h.Host == m.Host && m.Clock() >= deadline)
+}
+
+// Dead reports whether a holder is known to run no more: it belongs to an earlier boot of this machine, or its process is gone.
+func (m Machine) Dead(h Holder) bool {
 	if h.Host != m.Host {
 		return false
 	}
 	theirs, namespace, _ := strings.Cut(h.Boot, "/")
 	ours, ownNamespace, _ := strings.Cut(m.Boot, "/")
-	if theirs != ours {
-		return true
-	}
-	if namespace == ownNamespace && !m.Alive(h) {
-		return true
-	}
-	return m.Clock() >= deadline
+	return theirs != ours || (namespace == ownNamespace && !m.Alive(h))
 }
 
 // Here reports whether a lease's deadline is on this machine's present clock, so that it can be moved.
@@ -44,8 +42,5 @@ func (m Machine) Here(h Holder) bool {
 }
 
 // Renewable reports whether a lease that has not ended may still be renewed: its deadline is on this machine's clock, and its holder is
-// not known to be dead. That the deadline has passed does not matter: nobody wanted the partitions.
-func (m Machine) Renewable(h Holder) bool {
-	const never = time.Duration(math.MaxInt64) // the clock goes on while it is asked: no reading of it would do
-	return m.Here(h) && !m.Ended(h, never)
-}
+// not known to be dead. That the deadline has passed does not matter by itself: perhaps nobody wants the partitions.
+func (m Machine) Renewable(h Holder) bool { return m.Here(h) && !m.Dead(h) }

@@ -276,6 +276,7 @@ var queueCases = []testCase{
 		f.w.Advance(1)
 		f.behind(f.queued(first), held, second)
 		same(f, "queue", f.queue(), []ledger.LeaseID{second.ID, first.ID})
+		same(f, "live", f.live(held.ID), true)
 		f.w.Advance(ttl - 1)
 		same(f, "live", f.live(held.ID), true)
 		f.queued(first)
@@ -287,6 +288,65 @@ var queueCases = []testCase{
 		f.w.Reboot()
 		f.reopen()
 		f.acquire(f.request(0, 4))
+	}},
+	{"Rule8_AMachineThatSleptGoesOnWhereNobodyWaits", func(f *fixture) {
+		held, first := f.blocked(0, 4)
+		f.w.Kill(first.Holder) // it waits no more
+		paused := f.waiting(0, 4)
+		f.run(paused)
+		f.queued(paused)
+		f.pause(paused.Run)
+		gaveUp := f.waiting(0, 4)
+		f.queued(gaveUp)
+		f.release(gaveUp.ID)
+		elsewhere := f.request(4, 6)
+		f.acquire(elsewhere)
+		f.queued(f.waiting(4, 6)) // for what somebody else has
+		f.attempt(&ledger.Lease{ID: elsewhere.ID, Run: elsewhere.Run}, 4, 5)
+		reader := f.reading(2, 5) // for what is in flight, and only that
+		reader.Wait, reader.Class = true, ledger.ClassFix
+		f.queued(reader)
+		a := f.attempt(&ledger.Lease{ID: held.ID, Run: held.Run}, 0, 2)
+		f.w.Advance(time.Hour)
+		same(f, "live", f.live(held.ID), true)
+		f.intend(f.intent(a))
+		f.record(ledger.Commit{Attempt: a.ID, Published: a.Set})
+		f.attempt(&ledger.Lease{ID: held.ID, Run: held.Run}, 2, 4)
+	}},
+	{"Rule8_AMachineThatSleptStopsWhereSomebodyWaits", func(f *fixture) {
+		for i, how := range []string{"writes", "reads"} {
+			at := calendar.Partition(10 * i)
+			held := f.request(at, at+4)
+			a := f.attempt(f.acquire(held), at, at+2)
+			f.intend(f.intent(a))
+			waits := f.waiting(at+1, at+6)
+			if how == "reads" {
+				waits.Writes, waits.Reads = nil, waits.Writes
+			}
+			f.behind(f.queued(waits), held)
+			f.w.Advance(time.Hour) // the waiter has slept as well: it asks only afterwards
+			f.queued(f.elsewhere())
+			before := f.head()
+			same(f, "live "+how, f.live(held.ID), false)
+			if f.head() == before {
+				f.Fatal("a lease ended and the clock stood still")
+			}
+			f.sets("nobody's", f.history().Unsettled.Intersect(days(at, at+4)), days(at, at+2))
+			f.is(f.l.Intend(f.ctx, f.intent(a)), ledger.ErrLost)
+			_, err := f.l.StartAttempt(f.ctx, f.attemptRequest(&ledger.Lease{ID: held.ID, Run: held.Run}, at+2, at+4))
+			f.is(err, ledger.ErrLost)
+			if how == "reads" {
+				continue
+			}
+			same(f, "to be settled", f.acquire(waits).Settle, []ledger.Claim{claim(at+1, at+2)})
+			f.record(ledger.Commit{Attempt: a.ID, Published: a.Set}) // what it had committed by then counts
+		}
+	}},
+	{"Rule8_WhoseDeadlineHasNotPassedIsRenewedWhoeverWaits", func(f *fixture) {
+		held, first := f.blocked(0, 4)
+		f.w.Advance(ttl - time.Second - 1)
+		same(f, "live", f.live(held.ID), true)
+		f.behind(f.queued(first), held)
 	}},
 	{"WhoAsksForLessKeepsItsPlaceAndForMoreIsTheLast", func(f *fixture) {
 		held, first := f.blocked(0, 4)
@@ -411,3 +471,12 @@ var queueCases = []testCase{
 
 // byID is a request of which only the id is known.
 func (f *fixture) byID(id ledger.LeaseID) ledger.LeaseRequest { return ledger.LeaseRequest{ID: id} }
+
+// elsewhere is a request that has to wait in another table: to put it into the queue clears that of those who are dead.
+func (f *fixture) elsewhere() ledger.LeaseRequest {
+	f.Helper()
+	held, waits := f.request(0, 4), f.waiting(0, 4)
+	held.Writes[0].Table, waits.Writes[0].Table = "main/u", "main/u"
+	_, _ = f.l.Acquire(f.ctx, held)
+	return waits
+}

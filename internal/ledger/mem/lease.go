@@ -264,9 +264,19 @@ func (l *Ledger) Renew(ctx context.Context, ids []ledger.LeaseID) ([]ledger.Leas
 	defer unlock()
 	var live []ledger.LeaseID
 	var seq history.Seq
+	drawn := func() history.Seq {
+		if seq == 0 {
+			seq = l.tick()
+		}
+		return seq
+	}
 	for _, id := range ids {
 		x := l.leases[id]
 		if x == nil || x.ended || !l.opts.Machine.Renewable(x.req.Holder) {
+			continue
+		}
+		if l.over(x) && l.waitedFor(x) {
+			l.end(x, drawn())
 			continue
 		}
 		if l.stopOf(x.req.Run).Asked() {
@@ -276,11 +286,8 @@ func (l *Ledger) Renew(ctx context.Context, ids []ledger.LeaseID) ([]ledger.Leas
 			continue
 		}
 		if l.over(x) && len(x.writes) > 0 { // it was shown as ended
-			if seq == 0 {
-				seq = l.tick()
-			}
 			for key := range x.writes {
-				l.tables[key].touched = seq
+				l.tables[key].touched = drawn()
 			}
 		}
 		x.deadline = l.opts.Machine.Clock() + x.req.TTL

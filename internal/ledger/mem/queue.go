@@ -19,6 +19,15 @@ type waiter struct {
 // gone reports whether a waiter is over: it counts as having left.
 func (l *Ledger) gone(w *waiter) bool { return l.opts.Machine.Ended(w.req.Holder, w.deadline) }
 
+func (l *Ledger) dead(w *waiter) bool { return l.opts.Machine.Dead(w.req.Holder) }
+
+// waitedFor reports whether somebody who still lives waits for what a lease that is over has. Who is gone only because the machine slept counts.
+func (l *Ledger) waitedFor(x *lease) bool {
+	return slices.ContainsFunc(l.queue, func(w *waiter) bool {
+		return w.req.Run != x.req.Run && !l.dead(w) && !l.pausedOf(w.req.Run).Asked() && len(l.inTheWay(w.req, x)) > 0
+	})
+}
+
 // place is where a waiter stands in the queue; -1 for what is not in it.
 func (l *Ledger) place(id ledger.LeaseID) int {
 	return slices.IndexFunc(l.queue, func(w *waiter) bool { return w.req.ID == id && !l.gone(w) })
@@ -91,7 +100,10 @@ func (l *Ledger) wait(req ledger.LeaseRequest, conflicts []ledger.Conflict) erro
 	}
 	_, w := l.keeps(req)
 	if w == nil {
-		left := slices.DeleteFunc(slices.Clone(l.queue), func(w *waiter) bool { return l.gone(w) || w.req.ID == req.ID })
+		left := slices.DeleteFunc(slices.Clone(l.queue), func(w *waiter) bool { return l.dead(w) || w.req.ID == req.ID })
+		if len(left) >= ledger.MaxWaiters {
+			left = slices.DeleteFunc(left, l.gone)
+		}
 		if len(left) >= ledger.MaxWaiters {
 			return refusal
 		}

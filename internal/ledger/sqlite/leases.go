@@ -236,17 +236,29 @@ func (t *tx) renew(ids []ledger.LeaseID) ([]ledger.LeaseID, error) {
 		if !found || x.ended || !machine.Renewable(x.holder) {
 			continue
 		}
+		over, waited := t.over(&x), false
+		if over {
+			if waited, err = t.waitedFor(&x); err != nil {
+				return nil, err
+			}
+		}
+		if waited {
+			if err := t.endLease(&x); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		stop, err := t.stopOf(x.run)
 		if err != nil {
 			return nil, err
 		}
 		if stop.Asked() {
-			if !t.ledger.over(&x) {
+			if !over {
 				live = append(live, id)
 			}
 			continue
 		}
-		if t.ledger.over(&x) { // it was shown as ended
+		if over { // it was shown as ended
 			if err := t.touchClaimed(&x); err != nil {
 				return nil, err
 			}

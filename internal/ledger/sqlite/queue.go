@@ -224,17 +224,57 @@ func (t *tx) wait(req ledger.LeaseRequest, wants []want, refusal *ledger.Conflic
 	return refusal, t.putWaiter(own, req, wants)
 }
 
-// full takes those who are over out of the queue, and reports whether there is no room in it.
+// waitedFor reports whether somebody who still lives waits for what a lease that is over has. Who is gone only because the machine slept counts.
+func (v look) waitedFor(x *lease) (bool, error) {
+	if none, err := v.nobodyWaits(); none || err != nil {
+		return false, err
+	}
+	var all []waiter
+	err := v.query(func(r row) error {
+		var w waiter
+		if w.read(r); w.req.Run != x.run && !v.ledger.opts.Machine.Dead(w.req.Holder) {
+			all = append(all, w)
+		}
+		return nil
+	}, selectWaiter)
+	if err != nil {
+		return false, err
+	}
+	for i := range all {
+		w := &all[i]
+		wants, err := v.waitsFor(w)
+		if err != nil {
+			return false, err
+		}
+		way, err := v.inTheWay(w.req.Run, wants)
+		if err != nil {
+			return false, err
+		}
+		if !slices.ContainsFunc(way, func(o obstacle) bool { return o.lease == x.id && !o.unsettled }) {
+			continue
+		}
+		if paused, err := v.pausedOf(w.req.Run); err != nil || !paused.Asked() {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// full makes room in the queue, and reports whether there is none. The dead leave it, and those who are over only where there is none
+// otherwise: they may have slept.
 func (t *tx) full(besides ledger.LeaseID) (bool, error) {
-	var gone []ledger.LeaseID
+	var dead, gone []ledger.LeaseID
 	stay := 0
 	err := t.query(func(r row) error {
 		var w waiter
 		w.read(r)
 		switch {
+		case t.ledger.opts.Machine.Dead(w.req.Holder):
+			dead = append(dead, w.req.ID)
+		case w.req.ID == besides:
 		case t.gone(&w):
 			gone = append(gone, w.req.ID)
-		case w.req.ID != besides:
+		default:
 			stay++
 		}
 		return nil
@@ -242,7 +282,10 @@ func (t *tx) full(besides ledger.LeaseID) (bool, error) {
 	if err != nil || stay >= ledger.MaxWaiters {
 		return true, err
 	}
-	for _, name := range gone {
+	if stay+len(gone) >= ledger.MaxWaiters {
+		dead = append(dead, gone...)
+	}
+	for _, name := range dead {
 		if err := t.leave(name); err != nil {
 			return false, err
 		}
