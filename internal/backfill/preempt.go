@@ -11,8 +11,8 @@ import (
 	"github.com/headway-data/headway/internal/ledger"
 )
 
-// errTaken says that a lease is broken, or that it expired and somebody has it now.
-var errTaken = errors.New("it was broken, or another run has taken the partitions over")
+// errTaken says that a lease is broken, or that it expired and somebody has it now, or waits for it.
+var errTaken = errors.New("it was broken, or another run has taken the partitions over, or waits for them")
 
 // taken asks what the run's lease still claims, and says who has taken what it has lost of a table.
 func (r *runner) taken(ctx context.Context, table string, gone calendar.Set) (string, error) {

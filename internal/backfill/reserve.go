@@ -139,7 +139,8 @@ func lost(why error) error {
 
 // keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
 // been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does. Each renewal
-// extends the trust, which the shims of running commands go by even if this process is suspended. It also ends when somebody has asked the
+// extends the trust, which the shims of running commands go by even if this process is suspended, and nobody publishes without. The timers
+// stand still while the machine sleeps, the trust does not: when it is over, it is asked for at once (rule 8). The context also ends when somebody has asked the
 // run to stop; nothing is renewed from then on.
 func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 	held, cancel := context.WithCancelCause(ctx)
@@ -161,7 +162,9 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 					cancel(why)
 					return
 				}
-				continue
+				if !r.trust.Over() {
+					continue
+				}
 			case <-tick.C:
 			}
 			asked := r.Boot()

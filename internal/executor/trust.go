@@ -42,6 +42,12 @@ func (t *Trust) Until() (until time.Duration, changed <-chan struct{}) {
 	return t.until, t.changed
 }
 
+// Over reports whether the lease is trusted no longer. Without a Trust it never is.
+func (t *Trust) Over() bool {
+	until, _ := t.Until()
+	return t != nil && t.clock() >= until
+}
+
 // Wait waits until the lease is trusted: not at all while it is. When ctx ends, it gives up with the cause.
 func (t *Trust) Wait(ctx context.Context) error {
 	for {

@@ -253,6 +253,10 @@ func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	if err := w.Ledger.Intend(ctx, intent); err != nil {
 		return outcome{}, fmt.Errorf("state what will be published to %s: %w", t.Name, err)
 	}
+	// Where the machine slept, somebody may wait for the partitions: who has not been told that they are still its own does not write (rule 8).
+	if err := w.Trust.Wait(ctx); err != nil {
+		return outcome{}, fmt.Errorf("publish %s: %w", t.Name, err)
+	}
 	done, err := t.Warehouse.Publish(ctx, warehouse.Publication{
 		Target: t.Target, Stage: stage, Set: out.published, Token: a.Token, Attempt: string(a.ID), Ledger: w.Ledger.ID(),
 		Version: a.Version, At: w.Now(),

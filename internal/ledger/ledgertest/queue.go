@@ -291,7 +291,6 @@ var queueCases = []testCase{
 	}},
 	{"Rule8_AMachineThatSleptGoesOnWhereNobodyWaits", func(f *fixture) {
 		held, first := f.blocked(0, 4)
-		f.w.Kill(first.Holder) // it waits no more
 		paused := f.waiting(0, 4)
 		f.run(paused)
 		f.queued(paused)
@@ -307,6 +306,7 @@ var queueCases = []testCase{
 		reader.Wait, reader.Class = true, ledger.ClassFix
 		f.queued(reader)
 		a := f.attempt(&ledger.Lease{ID: held.ID, Run: held.Run}, 0, 2)
+		f.w.Kill(first.Holder) // it waits no more
 		f.w.Advance(time.Hour)
 		same(f, "live", f.live(held.ID), true)
 		f.intend(f.intent(a))
