@@ -124,7 +124,9 @@ func waiting(t *testing.T, w *Warehouse) int {
 func TestTurnsGoRound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "round.duckdb")
 	const engines, rounds = 3, 4
-	var order []int // written by who has the turn
+	var order []int // written by who has the turn; what keeps them apart is nothing that the race detector knows of
+	var mu sync.Mutex
+	turns := func() int { mu.Lock(); defer mu.Unlock(); return len(order) }
 	var all sync.WaitGroup
 	for i := range engines {
 		w := openAt(t, path, Options{OpenWait: time.Minute, Threads: 1})
@@ -138,7 +140,9 @@ func TestTurnsGoRound(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				mu.Lock()
 				order = append(order, i)
+				mu.Unlock()
 				if round == 0 {
 					stage, err = w.Stage(t.Context(), warehouse.StageRequest{
 						Target: target, Set: calendar.Of(monday), Attempt: "a", Query: "select date '2024-01-01' as d, 1 as v",
@@ -155,7 +159,7 @@ func TestTurnsGoRound(t *testing.T) {
 				if err != nil {
 					t.Errorf("engine %d, round %d: %v", i, round, err)
 				}
-				for len(order) == 1 && waiting(t, w) < engines {
+				for turns() == 1 && waiting(t, w) < engines {
 					runtime.Gosched()
 				}
 				for round+1 < rounds && !asked(w) { // all others have as many rounds to go, and wait
@@ -248,9 +252,11 @@ func TestWhoIsIdleGivesTheFileUp(t *testing.T) {
 	if err := w.Raise(t.Context(), fence); err != nil {
 		t.Fatal(err)
 	}
+	w.mu.Lock()
 	if w.engine.pool == nil {
 		t.Error("the file was closed though nobody wants it")
 	}
+	w.mu.Unlock()
 	fence.Token = 2
 	if err := other.Raise(t.Context(), fence); err != nil {
 		t.Fatal(err)
