@@ -84,7 +84,7 @@ func (p *place) lock(at int64) (bool, error) {
 	if p.shared {
 		mine.Type = unix.F_RDLCK
 	}
-	switch err := unix.FcntlFlock(p.f.Fd(), setLock, &mine); {
+	switch err := p.fcntl(setLock, &mine); {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
 		return false, nil // another was quicker
 	case err != nil:
@@ -94,7 +94,7 @@ func (p *place) lock(at int64) (bool, error) {
 	overtaken, _, err := p.locked(at+1, math.MaxInt64, unix.F_WRLCK)
 	if err == nil && overtaken {
 		mine.Type = unix.F_UNLCK
-		err = unix.FcntlFlock(p.f.Fd(), setLock, &mine)
+		err = p.fcntl(setLock, &mine)
 	}
 	return !overtaken, err
 }
@@ -108,10 +108,21 @@ func (p *place) locked(from, to int64, kind int16) (found bool, at int64, err er
 	if to == math.MaxInt64 {
 		probe.Len = 0 // to the end
 	}
-	if err := unix.FcntlFlock(p.f.Fd(), getLock, &probe); err != nil {
+	if err := p.fcntl(getLock, &probe); err != nil {
 		return false, 0, err
 	}
 	return probe.Type != unix.F_UNLCK, probe.Start, nil
+}
+
+// fcntl asks the kernel. A place that was left meanwhile gives an error, and not what another file says that has the number now.
+func (p *place) fcntl(command int, lock *unix.Flock_t) error {
+	conn, err := p.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var asked error
+	err = conn.Control(func(fd uintptr) { asked = unix.FcntlFlock(fd, command, lock) })
+	return errors.Join(err, asked)
 }
 
 // conflicts is the kind of lock that finds those whom the place cannot share the file with.
