@@ -7,10 +7,12 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/warehouse"
+	"github.com/headway-data/headway/internal/warehouse/unseen"
 )
 
 // idle is a warehouse that does nothing: each partition has one row, which is there at once. What a run costs with it is Headway's own.
 type idle struct {
+	unseen.Warehouse // the rest
 	mu    sync.Mutex
 	fence map[string]map[calendar.Partition]history.Token
 }
@@ -21,7 +23,7 @@ func newIdle() *idle { return &idle{fence: map[string]map[calendar.Partition]his
 
 func (w *idle) Location() string { return "idle" }
 
-func (w *idle) Claim(context.Context, string) (map[string]history.Token, error) {
+func (w *idle) Claim(context.Context, warehouse.Ledger) (map[string]history.Token, error) {
 	return map[string]history.Token{}, nil
 }
 
@@ -118,5 +120,7 @@ func (w *idle) Literal(axis calendar.Axis, p calendar.Partition) string {
 func (w *idle) Cells(calendar.Axis, calendar.Set, map[string][]calendar.Interval) string {
 	return "(select 1)"
 }
+
+func (w *idle) Leave(context.Context) error { return nil }
 
 func (w *idle) Lend(ctx context.Context, fn func(ctx context.Context) error) error { return fn(ctx) }

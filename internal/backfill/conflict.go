@@ -31,7 +31,7 @@ type ConflictAnswer struct {
 	Lease   string       `json:"lease"`
 	Table   string       `json:"table"`
 	Overlap []IntervalID `json:"overlap"`
-	// Partitions is how many cells the overlap has, expected or not.
+	// Partitions is how many of the partitions asked for are in the overlap, which also bridges what is not expected.
 	Partitions int        `json:"partitions"`
 	Class      string     `json:"class"`
 	Holder     HolderID   `json:"holder"`
@@ -76,7 +76,11 @@ func (c *Coordinator) Conflict(err error, class ledger.Class, requested map[stri
 		out.Requested = append(out.Requested, SetID{name, c.Intervals(name, set)})
 	}
 	for i := range conflict.Conflicts {
-		out.Conflicts = append(out.Conflicts, c.conflictAnswer(&conflict.Conflicts[i]))
+		one := c.conflictAnswer(&conflict.Conflicts[i])
+		if wanted := requested[one.Table].Intersect(one.set); !wanted.Empty() {
+			one.Partitions = wanted.Count()
+		}
+		out.Conflicts = append(out.Conflicts, one)
 	}
 	out.suggest(class, args)
 	return out

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -144,12 +146,24 @@ func (c *Coordinator) Takings(ctx context.Context, table string) ([]Taking, erro
 	if err != nil {
 		return nil, fmt.Errorf("look for what was taken from runs: %w", err)
 	}
+	keys := map[string]bool{}
+	for i := range runs {
+		for _, p := range runs[i].Preempted {
+			keys[p.Table] = true
+		}
+	}
+	snapshot, err := c.Ledger.Snapshot(ctx, slices.Sorted(maps.Keys(keys)))
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
 	out := []Taking{}
 	atWork := map[ledger.RunID]bool{}
 	for i := range runs {
 		for _, p := range runs[i].Preempted {
 			name := c.NameOf(p.Table)
-			if table != "" && name != table {
+			// What was reserved bridges dates that are not expected: those are nobody's loss.
+			set := p.Set.Intersect(snapshot.Table(p.Table).Known)
+			if table != "" && name != table || set.Empty() {
 				continue
 			}
 			if _, known := atWork[p.By]; !known {
@@ -160,7 +174,7 @@ func (c *Coordinator) Takings(ctx context.Context, table string) ([]Taking, erro
 				atWork[p.By] = len(by) == 1 && !by[0].Ended && c.StateOf(&by[0]) != StateDead
 			}
 			one := Taking{
-				Table: name, Intervals: c.Intervals(name, p.Set), From: string(runs[i].ID), By: string(p.By), At: p.At, Nobodys: !atWork[p.By], Set: p.Set,
+				Table: name, Intervals: c.Intervals(name, set), From: string(runs[i].ID), By: string(p.By), At: p.At, Nobodys: !atWork[p.By], Set: set,
 			}
 			if p.Reason != "" {
 				one.Reason = &p.Reason

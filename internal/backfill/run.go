@@ -48,6 +48,8 @@ type RunOptions struct {
 	// code wrote counts as fresh.
 	AllowDowngrade bool
 	Expect         []Expectation
+	// Stall, for the demonstration and for tests: see worker.Worker.
+	Stall func(ctx context.Context)
 	// OnStart is told the run's id before anything is done; OnEvent each event, in order, from one goroutine.
 	OnStart func(id ledger.RunID, total int)
 	OnEvent func(seq int, e run.Event, r *run.Run)
@@ -291,7 +293,7 @@ func (r *runner) worker() *worker.Worker {
 		Lease: r.lease, Held: r.held, Taken: r.taken, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
-		Prepare: r.prepare, Resumed: r.resumed, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
+		Prepare: r.prepare, Resumed: r.resumed, Stall: r.opts.Stall, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {

@@ -79,6 +79,7 @@ type commands struct {
 	Logs   logsCmd   `cmd:"" group:"see" help:"What the attempts of a run wrote."`
 	Audit  auditCmd  `cmd:"" group:"see" help:"Who did what by hand, and why."`
 
+	DemoJob    jobCmd                       `cmd:"" hidden:"" name:"demo-job"`
 	Demo       demoCmd                      `cmd:"" group:"help" help:"Run the reference pipeline, on generated or real data."`
 	Doctor     doctorCmd                    `cmd:"" group:"help" help:"Look whether this machine and project are fit to run."`
 	Schema     schemaCmd                    `cmd:"" group:"help" help:"JSON Schema of the project file and the answers."`

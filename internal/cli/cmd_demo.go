@@ -21,6 +21,7 @@ type demoCmd struct {
 	Data string `help:"Folder with real box scores to use instead of generated ones; nothing in it is changed." placeholder:"DIR"`
 	Dir  string `help:"Folder to make the project in; it must not exist. Default: a new folder for temporary files." placeholder:"DIR"`
 	Seed uint64 `default:"1" help:"Seed of the generated data."`
+	Part string `enum:"all,tour,incident" default:"all" help:"tour: the main job, then a correction; incident: the night on which two backfills met; all: both."`
 }
 
 // dataFile is what the pipeline's globs take: other files of a data folder stay where they are.
@@ -50,7 +51,30 @@ func (cmd demoCmd) Run(inv *invocation) error {
 	inv.print("project: %s", dir)
 
 	d := &demo{inv: inv, dir: dir}
-	date := "2023-01-11"
+	if cmd.Part != "incident" {
+		if err := d.tour(data); err != nil {
+			return err
+		}
+	}
+	if cmd.Part != "tour" {
+		if data, err = filepath.Abs(data); err != nil {
+			return err
+		}
+		if err := d.incident(data); err != nil {
+			return err
+		}
+	}
+	inv.print("\nThe projects stay in %s: try `headway --project %s why ml_feature_store %s`.", dir, filepath.Join(dir, firstOf(map[string]string{"incident": "incident/new"}[cmd.Part], ".")), tourDate)
+	return nil
+}
+
+// tourDate is the night that the source corrects.
+const tourDate = "2023-01-11"
+
+// tour is the main job: plan, run, status, why, and a correction.
+func (d *demo) tour(data string) error {
+	date := tourDate
+	inv := d.inv
 	d.step("What has to be done? Nothing exists yet, so everything does.", "plan")
 	complete := d.step("Do it. (More partitions than the guard allows unasked, hence --yes.)", "run", "--yes") == 0
 	d.step("Coverage by state.", "status")
@@ -73,7 +97,6 @@ func (cmd demoCmd) Run(inv *invocation) error {
 	if d.err != nil {
 		return d.err
 	}
-	inv.print("\nThe project stays in %s: try `headway --project %s why ml_feature_store %s`.", dir, dir, date)
 	return nil
 }
 

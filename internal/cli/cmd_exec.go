@@ -137,7 +137,7 @@ func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *ba
 		Command: "headway " + backfill.ShellLine(inv.args), Reads: reads, OnStart: progress.start, OnEvent: progress.event,
 		AllowDowngrade: cmd.AllowDowngrade,
 		OnConflict:     cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
-		Expect: expect,
+		Expect: expect, Stall: inv.stall(),
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), requested, inv.args); conflict != nil {

@@ -82,12 +82,15 @@ func (cmd *runCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *bac
 	report, err := c.Run(inv.ctx, sight, p, backfill.RunOptions{
 		Class: ledger.Class(cmd.Class), MaxParallel: cmd.MaxParallel, Reverse: cmd.Reverse, FailFast: cmd.FailFast,
 		Command: "headway " + backfill.ShellLine(inv.args), Reason: cmd.Reason, OnStart: progress.start, OnEvent: progress.event,
-		AllowDowngrade: cmd.AllowDowngrade, Expect: expect,
+		AllowDowngrade: cmd.AllowDowngrade, Expect: expect, Stall: inv.stall(),
 		OnConflict: cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), wantedOf(p), inv.args); conflict != nil {
 		err = &conflictError{err, conflict.Text(c)}
+		if !inv.json() {
+			return err // nothing was done: there is nothing else to tell
+		}
 	}
 	if report == nil {
 		return err
@@ -262,7 +265,10 @@ func (inv *invocation) printOpen(r *backfill.Report) {
 	if len(behind) > 0 {
 		inv.print("blocked as well: %s (`headway why TABLE PARTITION` tells the chain)", abbreviated(behind, 4))
 	}
-	if r.Reason != nil && r.Exit != 0 && !told[*r.Reason] && len(told) == 0 {
+	for _, e := range r.Expectations {
+		told[e.Text()] = true // it is told at the end
+	}
+	if r.Reason != nil && r.Exit != 0 && !told[*r.Reason] && len(told) == len(r.Expectations) {
 		inv.print("  %s", strings.ReplaceAll(*r.Reason, "\n", "\n  "))
 	}
 }

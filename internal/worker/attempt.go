@@ -257,6 +257,9 @@ func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	if err := w.Trust.Wait(ctx); err != nil {
 		return outcome{}, fmt.Errorf("publish %s: %w", t.Name, err)
 	}
+	if w.Stall != nil {
+		ctx = w.stall(ctx, t)
+	}
 	done, err := t.Warehouse.Publish(ctx, warehouse.Publication{
 		Target: t.Target, Stage: stage, Set: out.published, Token: a.Token, Attempt: string(a.ID), Ledger: w.Ledger.ID(),
 		Version: a.Version, At: w.Now(),
@@ -271,6 +274,23 @@ func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	out.unchanged = unchanged(out.published, done.Replaced, done.Inserted, known)
 	return out, w.record(ctx, t, a, out)
 }
+
+// stall is what a machine does that freezes at the worst moment: what is about to be published has been stated, the file is let go for others,
+// and when it wakes it has heard of nothing that happened meanwhile.
+func (w *Worker) stall(ctx context.Context, t *Table) context.Context {
+	deaf := context.WithoutCancel(ctx)
+	if end, ok := ctx.Value(turnKey{}).(func()); ok {
+		end()
+	}
+	if err := t.Warehouse.Leave(ctx); err != nil {
+		w.Log.Warn("the file could not be let go", "error", err)
+	}
+	w.Stall(deaf)
+	return deaf
+}
+
+// turnKey leads to what ends the turn in which an attempt is made.
+type turnKey struct{}
 
 // known is what the ledger holds of what stands in a set.
 func (w *Worker) known(ctx context.Context, t *Table, j judged, set calendar.Set) ([]ledger.Content, error) {

@@ -52,6 +52,8 @@ type Worker struct {
 	Seen func(table string, verdicts []warehouse.Verdict)
 	// Code gives the version of a table's code as it is on disk now: a run pins its code (rule 21).
 	Code func(ctx context.Context, table string) (string, error)
+	// Stall, for the demonstration and for tests, is called just before a publish, with the file let go: nil, or what a machine does that freezes.
+	Stall func(ctx context.Context)
 	// Resumed waits while the run is paused.
 	Resumed func(ctx context.Context) error
 	// Prepare is asked before each attempt on a table whether it can be computed at all, and why not: it makes what must be there first.
@@ -129,7 +131,7 @@ func (w *Worker) try(ctx context.Context, t *Table, set calendar.Set, budget *in
 					return nil
 				}
 			}
-			out, err = w.attemptHeld(ctx, t, j, number)
+			out, err = w.attemptHeld(context.WithValue(ctx, turnKey{}, end), t, j, number)
 			end() // who waits to try again, or is done, keeps nobody from the file
 			if errors.Is(err, ledger.ErrPaused) {
 				if err := w.Resumed(ctx); err != nil {
