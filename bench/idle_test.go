@@ -13,8 +13,8 @@ import (
 // idle is a warehouse that does nothing: each partition has one row, which is there at once. What a run costs with it is Headway's own.
 type idle struct {
 	unseen.Warehouse // the rest
-	mu    sync.Mutex
-	fence map[string]map[calendar.Partition]history.Token
+	mu               sync.Mutex
+	fence            map[string]map[calendar.Partition]history.Token
 }
 
 var _ warehouse.Warehouse = (*idle)(nil)

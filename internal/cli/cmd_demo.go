@@ -64,7 +64,11 @@ func (cmd demoCmd) Run(inv *invocation) error {
 			return err
 		}
 	}
-	inv.print("\nThe projects stay in %s: try `headway --project %s why ml_feature_store %s`.", dir, filepath.Join(dir, firstOf(map[string]string{"incident": "incident/new"}[cmd.Part], ".")), tourDate)
+	project := dir
+	if cmd.Part == "incident" {
+		project = filepath.Join(dir, "incident", checkoutNew)
+	}
+	inv.print("\nThe projects stay in %s: try `headway --project %s why ml_feature_store %s`.", dir, project, tourDate)
 	return nil
 }
 

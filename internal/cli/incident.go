@@ -63,12 +63,11 @@ type seenProgress struct{ done, total int }
 
 // A process is a headway of its own.
 type process struct {
-	cmd    *exec.Cmd
-	out    bytes.Buffer
-	mu     sync.Mutex
-	done   chan struct{}
-	code   int
-	stdout string
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	out  bytes.Buffer // stdout and stderr
+	done chan struct{}
+	code int // once done
 }
 
 func (p *process) Write(b []byte) (int, error) {

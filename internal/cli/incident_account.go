@@ -8,10 +8,9 @@ import (
 // A criterion is one of the five things that were not true that night, and whether it is now: judged by the machine from what the state holds.
 type criterion struct {
 	what   string
-	nohup  string
-	what2  string
+	told   string // if it holds
+	failed string // if it does not
 	holds  bool
-	failed string
 }
 
 // account ends the story: what would have happened, what happened, and the five criteria.
@@ -32,7 +31,7 @@ func (n *night) account() error {
 	rows = [][]string{{"CRITERION", "HOLDS"}}
 	var failed []string
 	for _, c := range all {
-		verdict := "yes: " + c.what2
+		verdict := "yes: " + c.told
 		if !c.holds {
 			verdict = "NO: " + c.failed
 			failed = append(failed, c.what)
@@ -51,9 +50,8 @@ type shownRun struct {
 	Run    string `json:"run"`
 	State  string `json:"state"`
 	Tables []struct {
-		Table     string        `json:"table"`
-		Published int           `json:"published"`
-		LeftTo    []interface{} `json:"left_to"`
+		Table     string `json:"table"`
+		Published int    `json:"published"`
 	} `json:"tables"`
 	Expectations []struct {
 		Passed bool     `json:"passed"`
@@ -83,7 +81,7 @@ func (n *night) overlapFree() criterion {
 	n.overlap = status.Tables[0].Expected
 	fresh := status.Tables[0].States["fresh"]
 	c.holds = fresh == n.overlap && len(ps.Leases) == 0
-	c.what2 = fmt.Sprintf("all %s dates of it stand as the new code wrote them, and nobody has a lease there", thousands(n.overlap))
+	c.told = fmt.Sprintf("all %s dates of it stand as the new code wrote them, and nobody has a lease there", thousands(n.overlap))
 	c.failed = fmt.Sprintf("%d of %d dates are as the fix wrote them; leases: %d", fresh, n.overlap, len(ps.Leases))
 	return c
 }
@@ -95,7 +93,7 @@ func (n *night) nothingStartsIt() criterion {
 		"exec", "--table", incidentTable, "--from", n.first, "--to", n.month(), "--reason", "nightly", "--", "sh", "jobs/phase1.sh", "{from}", "{to}")
 	refused := ownCode(exitRefused)
 	c.holds = code == refused && n.again == refused
-	c.what2 = "queued behind the fix or started afresh, it is refused"
+	c.told = "queued behind the fix or started afresh, it is refused"
 	c.failed = fmt.Sprintf("it ended with exit %d and %d", n.again, code)
 	return c
 }
@@ -114,7 +112,7 @@ func (n *night) fixRan() criterion {
 	moved := len(fix.Expectations) == 1 && fix.Expectations[0].Passed
 	c.holds = published == n.overlap && moved && n.overlap > 0
 	if moved && fix.Expectations[0].Before != nil && fix.Expectations[0].After != nil {
-		c.what2 = fmt.Sprintf("%s dates published; usage rates known: %.1f%% before, %.1f%% after", thousands(published), 100**fix.Expectations[0].Before, 100**fix.Expectations[0].After)
+		c.told = fmt.Sprintf("%s dates published; usage rates known: %.1f%% before, %.1f%% after", thousands(published), 100**fix.Expectations[0].Before, 100**fix.Expectations[0].After)
 	}
 	c.failed = fmt.Sprintf("%d of %d dates published, state %s", published, n.overlap, fix.State)
 	return c
@@ -134,7 +132,7 @@ func (n *night) progressSeen() criterion {
 	if len(told) > most {
 		told = append(told[:most], "...")
 	}
-	c.what2 = "ps showed " + strings.Join(told, ", ")
+	c.told = "ps showed " + strings.Join(told, ", ")
 	c.failed = "ps never showed it under way"
 	return c
 }
@@ -162,7 +160,7 @@ func (n *night) audited() criterion {
 	}
 	verified := n.in(checkoutNew, "", "audit", "--verify", "-q")
 	c.holds = want["preempt"] > 0 && want["lease.break"] > 0 && len(bare) == 0 && verified == 0
-	c.what2 = fmt.Sprintf("%d entries, each with a reason; the chain is whole", len(log.Entries))
+	c.told = fmt.Sprintf("%d entries, each with a reason; the chain is whole", len(log.Entries))
 	c.failed = fmt.Sprintf("preempted %d times, broken %d times, without a reason: %s", want["preempt"], want["lease.break"], strings.Join(bare, ", "))
 	return c
 }

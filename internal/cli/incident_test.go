@@ -56,7 +56,7 @@ func TestCheckouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, checks := range map[string]int{checkoutOld: 1, checkoutWrong: 1, checkoutNew: strings.Count(string(template), "\n    checks:\n")} {
-		text, err := os.ReadFile(filepath.Join(root, name, "headway.yaml")) //nolint:gosec // the test's own
+		text, err := os.ReadFile(filepath.Join(root, name, "headway.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestCheckouts(t *testing.T) {
 			t.Errorf("%s: %d sources have checks", name, n)
 		}
 	}
-	job, err := os.ReadFile(filepath.Join(root, checkoutOld, "jobs", "phase1.sql")) //nolint:gosec // the test's own
+	job, err := os.ReadFile(filepath.Join(root, checkoutOld, "jobs", "phase1.sql"))
 	if err != nil || strings.Contains(string(job), "{{") {
 		t.Errorf("the job still has placeholders: %v\n%s", err, job)
 	}

@@ -73,8 +73,8 @@ type Ledger interface {
 	// Renew extends leases by their TTL and returns those that are still live. A lease that is missing from the answer has ended
 	// and cannot come back. One whose deadline has passed (rule 8: the machine slept) is extended unless somebody waits for what it has: a
 	// request of another run in the queue that it is in the way of, of a run that is not paused, whose holder is not known to be dead. That that
-	// one's own TTL has passed since it last asked does not matter: it has slept as well. Then the lease ends. Of a run that is asked to stop no lease is extended: it lasts for what is left of its TTL, so that a holder
-	// that does not answer loses it.
+	// one's own TTL has passed since it last asked does not matter: it has slept as well. Then the lease ends. Of a run that is asked to stop
+	// no lease is extended: it lasts for what is left of its TTL, so that a holder that does not answer loses it.
 	Renew(ctx context.Context, leases []LeaseID) ([]LeaseID, error)
 
 	// Release gives partitions back, or all of the lease when claims is nil. Partitions in flight cannot be released: they become

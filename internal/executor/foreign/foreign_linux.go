@@ -35,7 +35,7 @@ func look(pid int) (Process, int, error) {
 	if s, ok := statOf(pid); !ok || s.dead {
 		return Process{}, 0, fmt.Errorf("process %d has ended", pid)
 	}
-	line, err := os.ReadFile(dir + "/cmdline")
+	line, err := os.ReadFile(dir + "/cmdline") //nolint:gosec // a number in /proc
 	if err != nil {
 		return Process{}, 0, fmt.Errorf("look at process %d: %w", pid, err)
 	}

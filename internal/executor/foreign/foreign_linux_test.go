@@ -26,7 +26,7 @@ func start(t *testing.T, script string) (*exec.Cmd, []int) {
 		t.Fatal(err)
 	}
 	var pids []int
-	for _, word := range strings.Fields(line) {
+	for word := range strings.FieldsSeq(line) {
 		pid, err := strconv.Atoi(word)
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +72,9 @@ func TestEnd(t *testing.T) {
 		if err := End(t.Context(), c.Process.Pid, yes, 300*time.Millisecond); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		<-gone
+		if err := <-gone; err == nil {
+			t.Errorf("%s: it ended as if nobody had ended it", name)
+		}
 		for _, pid := range pids {
 			if s, ok := statOf(pid); ok && !s.dead {
 				t.Errorf("%s: process %d lives", name, pid)

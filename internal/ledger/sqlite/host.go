@@ -23,8 +23,8 @@ var thisProcess = sync.OnceValue(func() ledger.Holder {
 })
 
 // ProcessHolder is another process of this machine as the holder of leases: they end with it.
-func ProcessHolder(pid int, user string) ledger.Holder {
-	return ledger.Holder{Host: hostname(), Boot: bootID(), PID: pid, Start: startOf(pid), User: user}
+func ProcessHolder(pid int, name string) ledger.Holder {
+	return ledger.Holder{Host: hostname(), Boot: bootID(), PID: pid, Start: startOf(pid), User: name}
 }
 
 func hostname() string {
