@@ -57,11 +57,20 @@ func Open(ctx context.Context, path string, opts Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{path: file, opts: opts}
-	if err := l.open(ctx); err != nil {
-		return nil, errors.Join(l.explain(err), l.Close())
+	// SQLite does not wait for the lock wherever waiting could mean a deadlock: two that turn a new file into one with a log of changes, one of
+	// which makes the schema, are told "locked" at once. Nothing has happened then, and it is tried again.
+	for began := time.Now(); ; {
+		l := &Ledger{path: file, opts: opts}
+		err := l.open(ctx)
+		if err == nil {
+			return l, nil
+		}
+		closed := l.Close()
+		if !isBusy(err) || time.Since(began) > opts.BusyWait || ctx.Err() != nil {
+			return nil, errors.Join(l.explain(err), closed)
+		}
+		time.Sleep(retry)
 	}
-	return l, nil
 }
 
 func (l *Ledger) open(ctx context.Context) error {
