@@ -211,8 +211,8 @@ func TestCommandReports(t *testing.T) {
 	s.write(t, map[string]string{"lines": lines.String()})
 	r := s.mustRun(t, 5)
 	s.wantMade(t, func(d int) int { return map[bool]int{true: 0, false: 10}[d == 3 || d == 7] })
-	if r.Tables[0].Quarantined != 2 {
-		t.Errorf("want 2 partitions put aside: %s", describe(r))
+	if r.Tables[0].Failed != 2 || r.Tables[0].Quarantined != 0 {
+		t.Errorf("want 2 partitions failed: %s", describe(r))
 	}
 	// Its files have not changed, but a person may ask for it again.
 	s.remove(t, "lines")

@@ -91,6 +91,8 @@ func (i Intent) Check(a Attempt) error {
 		return fmt.Errorf("the intent of %s publishes what it quarantines", i.Attempt)
 	case !set.Covers(i.Empty):
 		return fmt.Errorf("the intent of %s calls partitions empty that it does not publish", i.Attempt)
+	case !i.Quarantine.Covers(i.Failed):
+		return fmt.Errorf("the intent of %s calls partitions failed that it does not keep back", i.Attempt)
 	case !set.Covers(i.Failing):
 		return fmt.Errorf("the intent of %s calls partitions failing that it does not publish", i.Attempt)
 	case i.Table != a.Table || i.Version != a.Version || i.ReadSeq != a.ReadSeq:

@@ -323,6 +323,9 @@ type Intent struct {
 	Hulls        []Hull
 	Metrics      []Metric
 	Quarantine   calendar.Set
+	// Failed are those of Quarantine of which there are no rows to judge: the command said that it failed at them, or did not name them. Their
+	// verdict is Failed.
+	Failed calendar.Set
 	// Failing are those of Publish that stand though a check that blocks refuses them: of a command that writes to the table itself.
 	Failing calendar.Set
 	Reasons map[calendar.Partition]string // why each quarantined or failing partition did not pass

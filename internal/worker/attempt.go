@@ -20,6 +20,7 @@ import (
 type outcome struct {
 	published, unchanged, quarantined calendar.Set
 	failing                           calendar.Set // of what is quarantined: rows that a check refuses
+	failed                            calendar.Set // of what is quarantined: by the command's own account there are no rows to judge
 	verdicts                          []warehouse.Verdict
 	reasons                           map[calendar.Partition]string
 }
@@ -151,6 +152,11 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 		present[c.Partition] = true
 	}
 	reportedEmpty := out.hear(report, task.Set)
+	failed := make([]calendar.Partition, 0, len(out.reasons))
+	for p := range out.reasons {
+		failed = append(failed, p)
+	}
+	out.failed = calendar.Of(failed...)
 	var filled []calendar.Partition
 	for p := range task.Set.Partitions() {
 		switch {
@@ -243,7 +249,7 @@ func OfRows(t *Table, verdicts []warehouse.Verdict, filled calendar.Set) []wareh
 // publish stores the intent, publishes what passed, and records what the warehouse committed (rule 11).
 func (w *Worker) publish(ctx context.Context, t *Table, a *ledger.Attempt, j judged, stage *warehouse.Stage, out outcome) (outcome, error) {
 	if out.published.Empty() {
-		return out, w.quarantine(ctx, t, a, out)
+		return out, w.keepBack(ctx, t, a, j, out)
 	}
 	known, err := w.known(ctx, t, j, out.published)
 	if err != nil {
@@ -376,7 +382,8 @@ func unchanged(set calendar.Set, replaced, inserted []warehouse.Content, known [
 func (w *Worker) intent(t *Table, a *ledger.Attempt, j judged, contents []warehouse.Content, out outcome) ledger.Intent {
 	in := ledger.Intent{
 		Attempt: a.ID, Run: a.Run, Table: t.Key, Token: a.Token, ReadSeq: a.ReadSeq, Version: a.Version, CheckVersion: t.CheckVersion,
-		Shortfall: j.short, Quarantine: out.quarantined.Minus(out.published), Failing: out.failing.Intersect(out.published), Reasons: out.reasons, Metrics: Metrics(out.verdicts), ReadAt: j.at,
+		Shortfall: j.short, Quarantine: out.quarantined.Minus(out.published),
+		Failed: out.failed.Minus(out.published), Failing: out.failing.Intersect(out.published), Reasons: out.reasons, Metrics: Metrics(out.verdicts), ReadAt: j.at,
 	}
 	var present []calendar.Partition
 	for _, c := range contents {
@@ -406,7 +413,19 @@ func Metrics(verdicts []warehouse.Verdict) []ledger.Metric {
 	return out
 }
 
-// quarantine ends an attempt of which nothing passed: the rows stay staged, aside, and what was published before stays.
+// keepBack ends an attempt of which nothing passed: the rows stay staged, aside, and what was published before stays.
+func (w *Worker) keepBack(ctx context.Context, t *Table, a *ledger.Attempt, j judged, out outcome) error {
+	if out.failed.Empty() {
+		return w.quarantine(ctx, t, a, out)
+	}
+	// Some were refused and some failed: that is told partition by partition.
+	if err := w.Ledger.Intend(ctx, w.intent(t, a, j, nil, out)); err != nil {
+		return fmt.Errorf("state what came of %s: %w", t.Name, err)
+	}
+	return w.record(ctx, t, a, outcome{})
+}
+
+// quarantine ends an attempt all of whose rows were refused.
 func (w *Worker) quarantine(ctx context.Context, t *Table, a *ledger.Attempt, out outcome) error {
 	_, err := w.Ledger.Fail(context.WithoutCancel(ctx), ledger.Failure{
 		Attempt: a.ID, Token: a.Token, Outcome: history.Quarantined, CheckVersion: t.CheckVersion,

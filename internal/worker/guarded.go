@@ -31,7 +31,7 @@ func (w *Worker) guarded(ctx context.Context, t *Table, a *ledger.Attempt, j jud
 	left := out
 	left.published = out.published.Union(out.failing)
 	if left.published.Empty() {
-		return out, w.quarantine(ctx, t, a, out)
+		return out, w.keepBack(ctx, t, a, j, out)
 	}
 	if err := w.Ledger.Intend(ctx, w.intent(t, a, j, standing, left)); err != nil {
 		return outcome{}, fmt.Errorf("state what was written to %s: %w", t.Name, err)

@@ -105,7 +105,7 @@ func passive(j judged) run.Result {
 // done accounts for an attempt that came to its end.
 func (w *Worker) done(t *Table, out outcome) run.Result {
 	w.Seen(t.Name, out.verdicts)
-	result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined}
+	result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined.Minus(out.failed), Failed: out.failed}
 	if p, ok := out.quarantined.First(); ok {
 		result.Reason = fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), out.reasons[p])
 	}

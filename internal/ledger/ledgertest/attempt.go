@@ -173,6 +173,22 @@ var attemptCases = []testCase{
 		f.sets("quarantined", rec.Quarantined, days(3, 4))
 		f.sets("in flight", h.InFlight, calendar.Set{})
 	}},
+	{"WhatACommandFailedAtIsFailed", func(f *fixture) {
+		a := f.attempt(f.acquire(f.request(0, 6)), 0, 4)
+		in := f.intent(a)
+		in.Publish, in.Quarantine, in.Failed = in.Publish[:1], days(1, 4), days(2, 4)
+		in.Reasons = map[calendar.Partition]string{1: "low", 2: "no luck", 3: "not named"}
+		f.intend(in)
+		f.reopen()
+		f.record(ledger.Commit{Attempt: a.ID, Published: days(0, 1)})
+		outcomes := map[calendar.Partition]history.Outcome{}
+		for _, v := range f.history().Verdicts {
+			for p := range calendar.NewSet(v.Interval).Partitions() {
+				outcomes[p] = v.Outcome
+			}
+		}
+		same(f, "outcomes", outcomes, map[calendar.Partition]history.Outcome{1: history.Quarantined, 2: history.Failed, 3: history.Failed})
+	}},
 	{"FailLeavesVerdictsAndOldRows", func(f *fixture) {
 		l := f.acquire(f.request(0, 6))
 		f.publish(l, 0, 3)

@@ -297,6 +297,9 @@ func (m *machine) intend(*rapid.T) {
 	if m.chance(40, "quarantines") {
 		in.Quarantine = kept.Intersect(m.drawSet("quarantine"))
 		kept = kept.Minus(in.Quarantine)
+		if m.chance(30, "some failed") {
+			in.Failed = in.Quarantine.Intersect(m.drawSet("failed"))
+		}
 		in.Reasons = map[calendar.Partition]string{}
 		for p := range in.Quarantine.Partitions() {
 			in.Reasons[p] = rapid.SampledFrom([]string{"low", "high"}).Draw(m.t, "reason")

@@ -252,7 +252,11 @@ func (l *Ledger) record(a *attempt, c ledger.Commit, quarantine calendar.Set, se
 	for p := range quarantine.Partitions() {
 		if !a.rec.Quarantined.Contains(p) && t.cells[p].token <= a.rec.Token {
 			fresh[p] = true
-			t.judge(p, a, in.CheckVersion, history.Quarantined, in.Reasons[p], seq)
+			outcome := history.Quarantined
+			if in.Failed.Contains(p) {
+				outcome = history.Failed
+			}
+			t.judge(p, a, in.CheckVersion, outcome, in.Reasons[p], seq)
 		}
 	}
 	for _, m := range in.Metrics {

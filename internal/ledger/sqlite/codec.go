@@ -221,6 +221,7 @@ func packIntent(in *ledger.Intent) []byte {
 	p.reasons(in.Reasons)
 	p.time(in.ReadAt)
 	p.set(in.Failing)
+	p.set(in.Failed)
 	return p.b
 }
 
@@ -263,6 +264,7 @@ func readIntent(b []byte) (*ledger.Intent, error) {
 		in.Reasons[p] = r.text()
 	}
 	in.ReadAt, in.Failing = r.time(), r.set()
+	in.Failed = r.set()
 	return in, r.err()
 }
 

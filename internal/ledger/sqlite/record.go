@@ -86,8 +86,12 @@ func (t *tx) fold(tab *table, a *attempt, in *ledger.Intent, c ledger.Commit, qu
 		return err
 	}
 	reason := func(p calendar.Partition) string { return in.Reasons[p] }
-	refused := unpublished.Union(in.Failing.Intersect(publish))
+	failed := unpublished.Intersect(in.Failed)
+	refused := unpublished.Minus(failed).Union(in.Failing.Intersect(publish))
 	if err := t.judge(tab, a, refused, in.CheckVersion, history.Quarantined, reason, seq); err != nil {
+		return err
+	}
+	if err := t.judge(tab, a, failed, in.CheckVersion, history.Failed, reason, seq); err != nil {
 		return err
 	}
 	seen := publish.Union(unpublished)
