@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,13 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 		bound.Executor, err = query.New(t, wh)
 	case t.Command != nil:
 		bound.Executor, err = command.New(t, wh, c.commandOptions(t))
+	}
+	if bad, ok := errors.AsType[*command.BoundError](err); ok {
+		where := t.Command.Pos.String() + ": "
+		if c.wrap.writes(t.Name) {
+			where = ""
+		}
+		err = &InputError{What: where + bad.Error(), Next: "leave it out"}
 	}
 	return bound, err
 }

@@ -98,7 +98,7 @@ func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, err
 		return nil, &InputError{What: "the project's state: " + err.Error(), Next: "set the variable, or name the state with --state"}
 	}
 	if c.Ledger, err = env.OpenLedger(ctx, url, opts.Dir, opts.ReadOnly); err != nil {
-		return nil, fmt.Errorf("open the state %s: %w", url, err)
+		return nil, fmt.Errorf("open the state %s: %w", ShownURL(url), err)
 	}
 	if err := c.bind(ctx, opts.ReadOnly); err != nil {
 		return nil, errors.Join(err, c.Close())

@@ -72,6 +72,8 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 			if !some {
 				return nil, nil //nolint:nilnil // nothing is left
 			}
+		} else if opts.OnNothingToResume != nil {
+			opts.OnNothingToResume()
 		}
 	}
 	return c.execute(ctx, sight, req, sets, opts)

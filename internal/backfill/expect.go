@@ -35,6 +35,9 @@ func (c *Coordinator) Expect(text string) (Expectation, error) {
 	if err != nil {
 		return Expectation{}, &InputError{What: fmt.Sprintf("--expect %q: %q is no number", text, m[3]), Next: example}
 	}
+	if c.unseen {
+		return Expectation{}, &InputError{What: "--expect asks a check, and no project here says any", Next: "run it in the folder of the project that declares the table, or name that with --project"}
+	}
 	var known []string
 	for _, t := range c.Project.Tables {
 		for _, check := range t.Checks {

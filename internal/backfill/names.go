@@ -149,8 +149,8 @@ func (c *Coordinator) Provenance(ctx context.Context, table string, p calendar.P
 			continue
 		}
 		found, err := c.Ledger.Attempts(ctx, ledger.AttemptFilter{ID: ledger.AttemptID(s.Attempt), Limit: 1})
-		if err != nil || len(found) == 0 {
-			return nil, err
+		if err != nil || len(found) == 0 || found[0].EndedAt.IsZero() {
+			return nil, err // of one that is at work, or was when its process died, nobody knows what it has written
 		}
 		return &found[0], nil
 	}
@@ -169,6 +169,20 @@ func (c *Coordinator) taskWithReach(ctx context.Context, sight *Sight, t *worker
 		return nil
 	})
 	return task, err
+}
+
+// ShownURL is a state's URL as it may be shown: without its password.
+func ShownURL(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	who, where, has := strings.Cut(rest, "@")
+	if !ok || !has {
+		return text
+	}
+	if at := strings.LastIndex(where, "@"); at >= 0 { // a password with an @ of its own
+		where = where[at+1:]
+	}
+	user, _, _ := strings.Cut(who, ":")
+	return scheme + "://" + user + ":xxxxx@" + where
 }
 
 // StateDead is what a run is called whose process is gone without having told its end: it was killed, or the machine went down.

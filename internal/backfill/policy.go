@@ -54,6 +54,9 @@ func (r *runner) reserve(ctx context.Context, claims []ledger.Claim) ([]ledger.C
 		if !ok {
 			return claims, err
 		}
+		if err := r.insideOf(conflict); err != nil {
+			return claims, err
+		}
 		switch r.opts.OnConflict {
 		case PolicyTrim, PolicyYield:
 			if trims++; trims > maxTrims {
@@ -87,6 +90,24 @@ func (r *runner) reserve(ctx context.Context, claims []ledger.Claim) ([]ledger.C
 			return claims, err
 		}
 	}
+}
+
+// insideOf refuses to wait for, or to take from, the run whose command this process was started by: that one waits for this one.
+func (r *runner) insideOf(conflict *ledger.ConflictError) error {
+	within, ok := r.Lookup("HEADWAY_RUN_ID")
+	if !ok || r.opts.OnConflict == PolicyTrim || r.opts.OnConflict == PolicyYield {
+		return nil
+	}
+	for i := range conflict.Conflicts {
+		if x := &conflict.Conflicts[i]; string(x.Run) == within {
+			return &InputError{
+				What: fmt.Sprintf("%s %s is reserved by run %s, whose command this is: they would wait for each other", r.NameOf(x.Table),
+					r.Format(r.NameOf(x.Table), x.Overlap), x.Run),
+				Next: "reserve it once: in the outer command, or in this one",
+			}
+		}
+	}
+	return nil
 }
 
 // acquire asks for the lease once.

@@ -39,7 +39,10 @@ type RunOptions struct {
 	OnConflict  Policy        // "": fail
 	WaitTimeout time.Duration // how long PolicyWait waits at most; 0: as long as it takes
 	// OnWait is told now and then whom the run waits for, and for how long it has.
-	OnWait  func(conflict *ledger.ConflictError, waited time.Duration)
+	OnWait func(conflict *ledger.ConflictError, waited time.Duration)
+	// OnNothingToResume is told that no exec of the same work was found, so that all of it is done.
+	OnNothingToResume func()
+
 	Command string // as typed
 	Reason  string
 	Request []byte         // JSON of what was asked for; kept with the run

@@ -35,9 +35,12 @@ func OpenUnseen(ctx context.Context, env Environment, opts Options) (*Coordinato
 		Environment: env, Dir: opts.Dir, FS: os.DirFS(opts.Dir), wrap: opts.Wrap, unseen: true,
 		warehouses: map[string]warehouse.Warehouse{},
 	}
-	var err error
-	if c.Ledger, err = env.OpenLedger(ctx, opts.State, opts.Dir, opts.ReadOnly); err != nil {
-		return nil, fmt.Errorf("open the state %s: %w", opts.State, err)
+	url, err := catalog.Resolve(opts.State, env.Lookup)
+	if err != nil {
+		return nil, &InputError{What: "the state: " + err.Error(), Next: "set the variable, or name the state with --state"}
+	}
+	if c.Ledger, err = env.OpenLedger(ctx, url, opts.Dir, opts.ReadOnly); err != nil {
+		return nil, fmt.Errorf("open the state %s: %w", ShownURL(url), err)
 	}
 	if err := c.bindUnseen(ctx, opts); err != nil {
 		return nil, errors.Join(err, c.Close())

@@ -11,13 +11,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
-	"github.com/headway-data/headway/internal/executor"
 	"github.com/headway-data/headway/internal/executor/command"
 	"github.com/headway-data/headway/internal/ledger"
 )
@@ -77,12 +75,9 @@ func (cmd *execCmd) run(inv *invocation) error {
 	if inv.json() {
 		return &backfill.InputError{What: "stdout is the command's: exec answers nothing there", Next: "name a file with --report FILE"}
 	}
-	args := cmd.Cmd
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return &backfill.InputError{What: "there is no command", Next: "write it after --: headway exec --table T --from A --to B -- python3 job.py {from} {to}"}
+	args, err := cmd.given()
+	if err != nil {
+		return err
 	}
 	if cmd.AllowDowngrade {
 		reason, err := inv.reason(cmd.Reason, "let older code write")
@@ -90,6 +85,9 @@ func (cmd *execCmd) run(inv *invocation) error {
 			return err
 		}
 		cmd.Reason = reason
+	}
+	if err := cmd.reportable(inv); err != nil {
+		return err
 	}
 	outcomes := &outcomes{codes: map[string]int{}}
 	wrap, err := cmd.wrap(inv, args, outcomes)
@@ -119,6 +117,34 @@ func (cmd *execCmd) run(inv *invocation) error {
 	return cmd.carryOut(inv, c, sight, sets, outcomes)
 }
 
+// given is the command, and an error where the flags before it cannot be meant.
+func (cmd *execCmd) given() ([]string, error) {
+	const example = "headway exec --table T --from A --to B -- python3 job.py {from} {to}"
+	args := cmd.Cmd
+	switch {
+	case len(args) > 0 && args[0] == "--":
+		args = args[1:]
+	case len(args) > 0 && strings.HasPrefix(args[0], "-"):
+		return nil, &backfill.InputError{What: "exec has no flag " + args[0], Next: "see `headway exec --help`; the command stands after --: " + example}
+	}
+	negative := func(flag string, bad bool) error {
+		if !bad {
+			return nil
+		}
+		return &backfill.InputError{What: flag + " is below what it can be", Next: "see `headway exec --help`"}
+	}
+	if len(args) == 0 {
+		return nil, &backfill.InputError{What: "there is no command", Next: "write it after --: " + example}
+	}
+	if len(cmd.Table) == 0 {
+		return nil, &backfill.InputError{What: "--table names no table", Next: "name what the command writes: " + example}
+	}
+	return args, errors.Join(
+		negative("--retries", cmd.Retries < 0), negative("--timeout", cmd.Timeout < 0), negative("--wait-timeout", cmd.WaitTimeout < 0),
+		negative("--max-parallel", cmd.MaxParallel < 1), negative("--last", cmd.Last < 0),
+	)
+}
+
 // carryOut runs the command, tells what became of it, and gives the exit code.
 func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *backfill.Sight, sets map[string]calendar.Set, outcomes *outcomes) error {
 	reads, err := cmd.reads(c, sets)
@@ -138,6 +164,9 @@ func (cmd *execCmd) carryOut(inv *invocation, c *backfill.Coordinator, sight *ba
 		AllowDowngrade: cmd.AllowDowngrade,
 		OnConflict:     cmd.policy(cmd.Class), WaitTimeout: cmd.WaitTimeout, OnWait: inv.tellWait(c),
 		Expect: expect, Stall: inv.stall(),
+		OnNothingToResume: func() {
+			inv.say("there is nothing to resume: no exec of the same tables, range, command and files is known here, so all of it is done")
+		},
 	})
 	progress.stop()
 	if conflict := c.Conflict(err, ledger.Class(cmd.Class), requested, inv.args); conflict != nil {
@@ -317,6 +346,17 @@ func (cmd *execCmd) reads(c *backfill.Coordinator, sets map[string]calendar.Set)
 	return out, nil
 }
 
+// reportable makes the report's file, empty: that it cannot be written is to be known before the command has run, not after.
+func (cmd *execCmd) reportable(inv *invocation) error {
+	if cmd.Report == "" {
+		return nil
+	}
+	if err := os.WriteFile(resolve(inv.Dir, cmd.Report), nil, 0o600); err != nil {
+		return &backfill.InputError{What: fmt.Sprintf("--report: %v", err), Next: "name a file that can be written"}
+	}
+	return nil
+}
+
 // write writes a report's file, if one is wanted.
 func (cmd *execCmd) write(inv *invocation, v any) error {
 	if cmd.Report == "" {
@@ -346,7 +386,11 @@ func (inv *invocation) streams() *command.Streams {
 }
 
 // tellExec says on stderr what became of it: stdout is the command's.
+// What went wrong --quiet does not silence.
 func (inv *invocation) tellExec(r *backfill.Report) {
+	quiet := inv.flags.Quiet
+	inv.flags.Quiet = quiet && r.Exit == 0
+	defer func() { inv.flags.Quiet = quiet }()
 	for _, t := range r.Tables {
 		for _, open := range t.Open {
 			inv.say("%s: %s %s", t.Table, open.What, intervalText(open.Intervals))
@@ -371,44 +415,4 @@ func (inv *invocation) tellExec(r *backfill.Report) {
 		line += fmt.Sprintf(", %s of them changed", thousands(r.Published-r.Unchanged))
 	}
 	inv.say("%s", line)
-}
-
-// outcomes are how the runs of a command ended: the last run for each part counts.
-type outcomes struct {
-	mu    sync.Mutex
-	order []string
-	codes map[string]int
-}
-
-func (o *outcomes) ended(t executor.Task, part calendar.Set, err error) {
-	code := 0
-	var (
-		exit  *command.ExitError
-		start *command.StartError
-	)
-	switch {
-	case errors.As(err, &exit):
-		code = exit.Code
-	case errors.As(err, &start):
-		code = start.Code
-	}
-	key := t.Table.Name + " " + t.Target.Axis.FormatSet(part, 1)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if _, ok := o.codes[key]; !ok {
-		o.order = append(o.order, key)
-	}
-	o.codes[key] = code
-}
-
-// code is how exec ends. What was done in part is Headway's to tell; else the command's own code is passed on.
-func (o *outcomes) code(exit int) int {
-	if exit == exitFailed || exit == 0 {
-		for _, key := range o.order {
-			if code := o.codes[key]; code != 0 {
-				return code
-			}
-		}
-	}
-	return ownCode(exit)
 }

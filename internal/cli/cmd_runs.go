@@ -177,7 +177,11 @@ func (inv *invocation) printRuns(c *backfill.Coordinator, all bool, runs []ledge
 	}
 	inv.table(rows)
 	if dead > 0 {
-		inv.print("dead: its process is gone without having said what it did; the next `headway run` finds out and does the rest")
+		next := "`headway run` finds out and does the rest"
+		if c.Unseen() {
+			next = "`headway exec` on its partitions finds out; with --resume it does the rest"
+		}
+		inv.print("dead: its process is gone without having said what it did; the next %s", next)
 	}
 }
 

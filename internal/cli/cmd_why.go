@@ -158,7 +158,7 @@ func (inv *invocation) printChain(chain *plan.Chain) {
 	if chain.Fix.Text != "" {
 		inv.print("mend it: %s", chain.Fix.Text)
 		if len(chain.Fix.Argv) > 0 {
-			inv.print("  %s", strings.Join(chain.Fix.Argv, " "))
+			inv.print("  %s", backfill.ShellLine(chain.Fix.Argv))
 		}
 	}
 }

@@ -162,8 +162,11 @@ func nothingExpected(c *backfill.Coordinator, sight *backfill.Sight, name string
 // echo tells the resolved interval, once for each axis and interval.
 func (inv *invocation) echo(told map[string]bool, axis calendar.Axis, iv calendar.Interval) {
 	line := fmt.Sprintf("range: [%s, %s) by %s", openID(axis, iv.Start), openID(axis, iv.End), axis.Grain)
-	if iv.Empty() {
+	switch {
+	case iv.Empty():
 		line = "range: nothing is expected yet"
+	case iv.Start <= calendar.Beginning && iv.End >= calendar.Horizon:
+		line = "range: all, by " + axis.Grain.String()
 	}
 	if !told[line] {
 		told[line] = true

@@ -41,6 +41,10 @@ func (f policyFlags) policy(class string) backfill.Policy {
 // tellWait says now and then whom a run waits for.
 func (inv *invocation) tellWait(c *backfill.Coordinator) func(*ledger.ConflictError, time.Duration) {
 	return func(conflict *ledger.ConflictError, waited time.Duration) {
-		inv.say("waiting for %s: %s", waited.Round(time.Second), c.WaitText(conflict))
+		how := "waiting"
+		if waited >= time.Second {
+			how = "waiting for " + waited.Round(time.Second).String()
+		}
+		inv.say("%s: %s", how, c.WaitText(conflict))
 	}
 }

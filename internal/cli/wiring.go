@@ -77,7 +77,7 @@ func openLedger(ctx context.Context, url, dir string, readOnly bool) (ledger.Led
 	kind, path, ok := strings.Cut(url, ":")
 	if !ok || kind != "sqlite" {
 		return nil, &backfill.InputError{
-			What: fmt.Sprintf("state %q is of a kind that this version cannot open", url), Next: "write sqlite:PATH",
+			What: fmt.Sprintf("state %q is of a kind that this version cannot open", backfill.ShownURL(url)), Next: "write sqlite:PATH",
 		}
 	}
 	path = strings.TrimPrefix(path, "//")

@@ -97,6 +97,8 @@ type PartitionReport struct {
 	State ReportState
 	Rows  int64  // as counted by the command; -1 where it did not say
 	Error string // for failed ones, bounded; "" where it did not say
+	// Unnamed: it said nothing about this one, which counts as failed since it spoke of others.
+	Unnamed bool
 }
 
 // A ReportState is how a partition came out by a command's own account.

@@ -23,6 +23,7 @@ type outcome struct {
 	failed                            calendar.Set // of what is quarantined: by the command's own account there are no rows to judge
 	verdicts                          []warehouse.Verdict
 	reasons                           map[calendar.Partition]string
+	unnamed                           calendar.Set // by the command's report, which names others
 }
 
 // attemptHeld is attempt for as long as the run holds all of its partitions. Where it lost some, and the lease lives, the error wraps ErrTaken.
@@ -193,30 +194,6 @@ func (w *Worker) judgeStage(ctx context.Context, t *Table, task executor.Task, s
 	out.quarantined = calendar.Of(bad...)
 	out.published = task.Set.Minus(out.quarantined)
 	return out, nil
-}
-
-// hear takes in what a command reported of its partitions, and gives those that it called empty. With a report, partitions that it does
-// not name count as failed.
-func (o *outcome) hear(report *executor.Report, set calendar.Set) map[calendar.Partition]bool {
-	empty := map[calendar.Partition]bool{}
-	if report == nil {
-		return empty
-	}
-	for p, state := range report.Partitions {
-		switch state.State {
-		case executor.ReportFailed:
-			o.reasons[p] = firstOf(state.Error, "the command reported it as failed")
-		case executor.ReportEmpty:
-			empty[p] = true
-		case executor.ReportDone:
-		}
-	}
-	for p := range set.Partitions() {
-		if _, named := report.Partitions[p]; !named {
-			o.reasons[p] = "the command's report does not name it"
-		}
-	}
-	return empty
 }
 
 // Refusals are the reasons for which partitions do not pass: of each the first verdict of a check that blocks.

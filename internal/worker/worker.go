@@ -106,7 +106,11 @@ func passive(j judged) run.Result {
 func (w *Worker) done(t *Table, out outcome) run.Result {
 	w.Seen(t.Name, out.verdicts)
 	result := run.Result{Published: out.published, Unchanged: out.unchanged, Quarantined: out.quarantined.Minus(out.failed), Failed: out.failed}
-	if p, ok := out.quarantined.First(); ok {
+	p, ok := out.quarantined.Minus(out.unnamed).First() // what is said of one tells more than that nothing is said of another
+	if !ok {
+		p, ok = out.quarantined.First()
+	}
+	if ok {
 		result.Reason = fmt.Sprintf("%s %s: %s", t.Name, t.Axis.ID(p), out.reasons[p])
 	}
 	return result

@@ -85,7 +85,7 @@ func New(t *catalog.Table, w warehouse.Warehouse, o Options) (*Executor, error) 
 		for _, arg := range t.Command.Args {
 			for _, name := range []string{"{from}", "{to}", "{start}", "{end}"} {
 				if strings.Contains(arg, name) {
-					return nil, fmt.Errorf("%s: %s has no partitions, so %s in its command means nothing: leave it out", t.Command.Pos, t.Name, name)
+					return nil, &BoundError{Table: t.Name, Name: name}
 				}
 			}
 		}
@@ -135,6 +135,9 @@ func (e *Executor) ProduceAll(ctx context.Context, ts []executor.Task) ([]execut
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // it lies in the system's folder for what may be left behind
 	j.report, j.out = dir+"/report.jsonl", newOutput(ts[j.acting].Log, e.options.MaxOutput)
+	if s := e.options.Streams; s != nil {
+		j.out.err = s.Err
+	}
 	if ts[0].Table.Write == catalog.Direct {
 		return j.run(ctx)
 	}
@@ -310,16 +313,16 @@ func (j *job) accountOf(task int, parts []calendar.Set, failures []error, said s
 			switch {
 			case named:
 			case failures[i] != nil:
-				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: firstLine(failures[i].Error())}
+				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: firstLine(failures[i].Error()), Unnamed: said.lines > 0}
 			case said.lines > 0:
-				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: "the command's report does not name it"}
+				one = executor.PartitionReport{State: executor.ReportFailed, Rows: -1, Error: "the command's report does not name it", Unnamed: true}
 			default:
 				one = executor.PartitionReport{State: executor.ReportDone, Rows: -1}
 			}
 			if one.State != executor.ReportFailed {
 				computed++
-			} else if first.State == "" {
-				first = one
+			} else if first.State == "" || first.Unnamed && !one.Unnamed {
+				first = one // what it says itself tells more
 			}
 			out.Partitions[p] = one
 		}

@@ -75,3 +75,13 @@ func (e *ReportError) Error() string {
 
 // Is makes the error match executor.ErrPermanent.
 func (e *ReportError) Is(target error) bool { return target == executor.ErrPermanent }
+
+// A BoundError says that a command names a bound of the range, and its table has no partitions.
+type BoundError struct {
+	Table string
+	Name  string // like {from}
+}
+
+func (e *BoundError) Error() string {
+	return fmt.Sprintf("%s has no partitions, so %s in its command means nothing", e.Table, e.Name)
+}

@@ -24,8 +24,9 @@ type output struct {
 	mu    sync.Mutex
 	log   io.Writer
 	limit int64
-	left  int64 // bytes that will still be logged
-	full  bool  // it has been said that no more will be
+	left  int64     // bytes that will still be logged
+	full  bool      // it has been said that no more will be
+	err   io.Writer // where a person reads what Headway says, beside the log; nil: nowhere
 }
 
 // line logs one line. A log that cannot be written to does not fail the command: what it computes counts, not what it says.
@@ -43,11 +44,14 @@ func (o *output) line(text []byte) {
 	_, _ = o.log.Write(append(text, '\n'))
 }
 
-// say logs a line of Headway's own.
+// say logs a line of Headway's own, and tells it whoever has called the command.
 func (o *output) say(text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	fmt.Fprintf(o.log, "headway: %s\n", text)
+	if o.err != nil {
+		fmt.Fprintf(o.err, "headway: %s\n", text)
+	}
 }
 
 // A tail keeps the last lines of a stream; nil keeps none. It belongs to one goroutine until that has ended.
