@@ -139,52 +139,62 @@ func lost(why error) error {
 
 // keep renews the lease until stop is called. The context that it gives ends, with ErrLost as its cause, when the lease is lost or has not
 // been renewed for so long that somebody else may have it: a holder trusts its lease for less time than the ledger does. Each renewal
-// extends the trust, which the shims of running commands go by even if this process is suspended, and nobody publishes without. The timers
-// stand still while the machine sleeps, the trust does not: when it is over, it is asked for at once (rule 8). The context also ends when somebody has asked the
-// run to stop; nothing is renewed from then on.
+// extends the trust, which the shims of running commands go by even if this process is suspended, and without which nobody publishes. Timers
+// stand still while the machine sleeps, so when a renewal is due is told by the boot clock (rule 8). The context also ends when somebody has
+// asked the run to stop; nothing is renewed from then on.
 func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 	held, cancel := context.WithCancelCause(ctx)
+	ctx = context.WithoutCancel(ctx)
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(leaseTTL / 4)
+		tick := time.NewTicker(askEvery)
 		defer tick.Stop()
-		ask := time.NewTicker(askEvery)
-		defer ask.Stop()
-		misses := 0
+		due, misses := r.Boot()+leaseTTL/4, 0
 		for {
 			select {
 			case <-quit:
 				return
-			case <-ask.C:
-				r.tellRest(ctx)
-				if why := r.askedToStop(context.WithoutCancel(ctx)); why != nil {
-					cancel(why)
-					return
-				}
-				if !r.trust.Over() {
-					continue
-				}
 			case <-tick.C:
 			}
-			asked := r.Boot()
-			live, err := r.Ledger.Renew(context.WithoutCancel(ctx), []ledger.LeaseID{r.lease.ID})
+			r.tellRest(ctx)
+			if why := r.askedToStop(ctx); why != nil {
+				cancel(why)
+				return
+			}
+			now := r.Boot()
+			if now < due {
+				continue
+			}
+			due = now + leaseTTL/4
+			live, err := r.renew(ctx)
+			why := error(nil)
 			switch {
-			case err == nil && len(live) == 1:
+			case live:
 				misses = 0
-				r.trust.Extend(asked + trusted)
 			case err == nil:
-				if why := r.askedToStop(context.WithoutCancel(ctx)); why != nil {
-					cancel(why)
-					return
-				}
+				why = r.askedToStop(ctx)
 			default:
 				if misses++; misses >= 3 {
-					cancel(lost(fmt.Errorf("it could not be renewed: %w", err)))
-					return
+					why = lost(fmt.Errorf("it could not be renewed: %w", err))
 				}
+			}
+			if why != nil {
+				cancel(why)
+				return
 			}
 		}
 	}()
 	return held, func() { close(quit); <-done; cancel(nil) }
+}
+
+// renew asks for the lease for another while, and reports whether it lives.
+func (r *runner) renew(ctx context.Context) (bool, error) {
+	asked := r.Boot()
+	live, err := r.Ledger.Renew(ctx, []ledger.LeaseID{r.lease.ID})
+	if err != nil || len(live) == 0 {
+		return false, err //nolint:wrapcheck // it is told of with what it means
+	}
+	r.trust.Extend(asked + trusted)
+	return true, nil
 }
