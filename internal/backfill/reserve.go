@@ -157,6 +157,11 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 				return
 			case <-tick.C:
 			}
+			select {
+			case <-quit: // both came: who is done asks no more
+				return
+			default:
+			}
 			r.tellRest(ctx)
 			if why := r.askedToStop(ctx); why != nil {
 				cancel(why)

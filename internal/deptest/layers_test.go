@@ -138,6 +138,10 @@ var layers = map[string]layer{
 	// The benchmarks drive everything, and the peers they are measured against.
 	"bench": {any: true},
 
-	// This package is nothing but tests.
+	// These packages are nothing but tests.
 	"internal/deptest": {},
+	"internal/sim": {tests: []string{
+		"internal/calendar", "internal/history", "internal/catalog", "internal/plan", "internal/ledger", "internal/ledger/mem", "internal/warehouse",
+		"internal/executor", "internal/backfill",
+	}},
 }
