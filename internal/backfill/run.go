@@ -70,12 +70,14 @@ type runner struct {
 	held    *worker.Held    // what it still claims
 	machine *run.Run
 	metrics *metrics
-	noted   map[string]calendar.Set // by table: what the machine was told of that no chunk is for
-	checked map[string]int          // by table: how many partitions were checked again
-	telling sync.Mutex              // over record while the run works, and what follows
-	told    time.Time               // when the progress was stored last
-	untold  bool                    // there is something that was not
-	stopped run.Stop                // why the run was to stop from outside; zero if nobody wanted that
+	noted   map[string]calendar.Set  // by table: what the machine was told of that no chunk is for
+	checked map[string]int           // by table: how many partitions were checked again
+	telling sync.Mutex               // over record while the run works, and what follows
+	told    time.Time                // when the progress was stored last
+	untold  bool                     // there is something that was not
+	ended   int                      // partitions of chunks that have ended
+	partly  map[ledger.AttemptID]int // partitions that attempts under way have done
+	stopped run.Stop                 // why the run was to stop from outside; zero if nobody wanted that
 
 	left   []left    // what others have
 	pauses chan bool // to the dispatcher
@@ -87,7 +89,10 @@ type runner struct {
 // Run carries out a plan and reports what became of it. The report is given also when the run did not succeed; the error is for what kept
 // it from being carried out at all.
 func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts RunOptions) (*Report, error) {
-	r := &runner{Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics(), noted: map[string]calendar.Set{}, checked: map[string]int{}}
+	r := &runner{
+		Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics(), noted: map[string]calendar.Set{}, checked: map[string]int{},
+		pauses: make(chan bool, 1), partly: map[ledger.AttemptID]int{},
+	}
 	if opts.AllowDowngrade && opts.Reason == "" {
 		return nil, &InputError{What: "older code replaces newer content only for a reason", Next: "say it with --reason \"…\""}
 	}
@@ -242,12 +247,31 @@ func (r *runner) tell(ctx context.Context) {
 		return
 	}
 	r.record.State = ledger.RunState(r.machine.State())
-	r.record.Done, _ = r.machine.Progress()
+	r.ended, _ = r.machine.Progress()
+	r.record.Done = r.ended + r.underWay()
 	r.untold = true
 	if now := r.Now(); now.Sub(r.told) >= tellEvery {
 		r.told = now
 		r.store(ctx)
 	}
+}
+
+// progress takes in how far an attempt is by its own account.
+func (r *runner) progress(id ledger.AttemptID, partitions int) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if delete(r.partly, id); partitions > 0 {
+		r.partly[id] = partitions
+	}
+	r.record.Done, r.untold = min(r.ended+r.underWay(), r.record.Total), true
+}
+
+func (r *runner) underWay() int {
+	n := 0
+	for _, partitions := range r.partly {
+		n += partitions
+	}
+	return n
 }
 
 // tellRest stores what tell has not: where nothing happens for long, the last thing that did is known all the same.
@@ -296,7 +320,7 @@ func (r *runner) worker() *worker.Worker {
 		Lease: r.lease, Held: r.held, Taken: r.taken, Named: map[string]calendar.Set{}, Again: r.plan.Request.Explicit, Now: r.Now, NewID: r.NewID, OpenLog: r.openLog,
 		Seen: r.metrics.seen, Relations: r.Relations(), Expected: r.sight.Expected, Log: r.Log,
 		Backoff: dispatch.Backoff{Random: r.Random}, Code: r.versionNow,
-		Prepare: r.prepare, Resumed: r.resumed, Stall: r.opts.Stall, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
+		Prepare: r.prepare, Resumed: r.resumed, Stall: r.opts.Stall, Progress: r.progress, Trust: r.trust, Asked: r.sight.Began, Downgrade: r.downgrade(),
 	}
 	for _, s := range r.plan.Steps {
 		for _, cause := range s.Causes {

@@ -73,8 +73,11 @@ type Task struct {
 	// Trust is how long the lease that the task works under is trusted. What the task runs as a process of its own does not outlive it,
 	// even if this process is suspended. nil: there is no lease, and no bound.
 	Trust *Trust
-	Dir   string    // the project folder, absolute
-	Log   io.Writer // takes the output of commands, line by line
+	// Progress, if given, is told now and then how many partitions the task has done so far, by its own account; 0 when that does not count any
+	// more. It is called from one goroutine at a time.
+	Progress func(partitions int)
+	Dir      string    // the project folder, absolute
+	Log      io.Writer // takes the output of commands, line by line
 	// Lookup resolves ${NAME} and ${file:path} in the environment of commands.
 	Lookup func(name string) (value string, ok bool)
 }

@@ -52,6 +52,8 @@ type Worker struct {
 	Seen func(table string, verdicts []warehouse.Verdict)
 	// Code gives the version of a table's code as it is on disk now: a run pins its code (rule 21).
 	Code func(ctx context.Context, table string) (string, error)
+	// Progress is told how many partitions an attempt has done by its own account, while it runs. It may be called from many goroutines.
+	Progress func(id ledger.AttemptID, partitions int)
 	// Stall, for the demonstration and for tests, is called just before a publish, with the file let go: nil, or what a machine does that freezes.
 	Stall func(ctx context.Context)
 	// Resumed waits while the run is paused.
@@ -263,6 +265,10 @@ func (w *Worker) task(t *Table, a *ledger.Attempt, j judged, number int, log io.
 		Table: t.Table, Target: t.Target, Dialect: t.Warehouse, Set: a.Set, Expected: w.Expected[t.Name], Run: string(a.Run),
 		Attempt: string(a.ID), Token: a.Token, Number: number, Inputs: map[string]executor.Input{}, Tables: w.Relations, Periods: w.Periods,
 		Dir: w.Dir, Log: log, Lookup: w.Lookup, Trust: w.Trust,
+	}
+	if w.Progress != nil {
+		most := a.Set.Count()
+		task.Progress = func(n int) { w.Progress(a.ID, min(n, most)) }
 	}
 	for _, in := range t.Inputs {
 		up := w.Tables[in.Table]

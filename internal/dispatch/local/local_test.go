@@ -262,3 +262,36 @@ func BenchmarkRun(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(c)), "ns/chunk")
 }
+
+// TestPause: a paused run starts nothing, and goes on when it is told to; what runs comes to its end.
+func TestPause(t *testing.T) {
+	pauses, started := make(chan bool), make(chan int, 3)
+	release := make(chan struct{})
+	r := start(t, chunks(3), run.Limits{Overall: 1})
+	done := make(chan error, 1)
+	paused := make(chan struct{})
+	go func() {
+		done <- (&Dispatcher{Pauses: pauses}).Run(t.Context(), r, func(ctx context.Context, c run.Chunk) run.Result {
+			started <- c.ID
+			<-release
+			return publish(ctx, c)
+		}, func(e run.Event) {
+			if e.Kind == run.RunPaused {
+				close(paused)
+			}
+		})
+	}()
+	<-started
+	pauses <- true
+	<-paused
+	release <- struct{}{} // the first ends
+	pauses <- true        // said again, it is paused still
+	if len(started) > 0 {
+		t.Error("a paused run has started a chunk")
+	}
+	pauses <- false
+	close(release)
+	if err := <-done; err != nil || r.State() != run.Done {
+		t.Errorf("%s, %v", r.State(), err)
+	}
+}
