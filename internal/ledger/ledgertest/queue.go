@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -47,6 +48,15 @@ func (f *fixture) behind(conflicts []ledger.Conflict, of ...ledger.LeaseRequest)
 	slices.Sort(got)
 	slices.Sort(want)
 	same(f, "who is in the way", got, want)
+}
+
+// refusedAttempt demands that an attempt cannot start on days of a table, since somebody reads them.
+func (f *fixture) refusedAttempt(l *ledger.Lease, name string, start, end calendar.Partition) {
+	f.Helper()
+	req := f.attemptRequest(l, start, end)
+	req.Table = name
+	_, err := f.l.StartAttempt(f.ctx, req)
+	f.conflict(err)
 }
 
 func (f *fixture) release(id ledger.LeaseID) {
@@ -116,6 +126,92 @@ var queueCases = []testCase{
 		f.behind(f.queued(b), a, a)
 		f.release(a.ID)
 		f.acquire(b)
+	}},
+	{"Rule4_PredictionsReadAccuracyOfEarlierDaysAndBack", func(f *fixture) {
+		// Two runs with chunks of ten wait for each other for ever, if one that waits has something in flight.
+		const accuracy = "main/accuracy"
+		of := func(name string, req ledger.LeaseRequest) ledger.LeaseRequest {
+			for i := range req.Writes {
+				req.Writes[i].Table = name
+			}
+			for i := range req.Reads {
+				req.Reads[i].Table = name
+			}
+			return req
+		}
+		begin := func(l *ledger.Lease, name string, start, end calendar.Partition) *ledger.Attempt {
+			req := f.attemptRequest(l, start, end)
+			req.Table = name
+			return f.start(req)
+		}
+		finish := func(a *ledger.Attempt) {
+			f.intend(f.intent(a))
+			f.record(ledger.Commit{Attempt: a.ID, Published: a.Set})
+		}
+		predictions := f.acquire(f.request(0, 30))
+		scores := f.acquire(of(accuracy, f.request(0, 30)))
+		first := begin(predictions, table, 0, 10)
+		// Accuracy of the first ten days reads their predictions, which are being made: it waits, with nothing in flight itself.
+		read := f.reading(0, 10)
+		read.Run, read.Wait = scores.Run, true
+		f.queued(read)
+		f.sets("in flight of accuracy", f.snapshot().Table(accuracy).InFlight, calendar.Set{})
+		finish(first)
+		// The next ten predictions read the accuracy of the ten before: nobody writes it, so they do not wait for the waiter.
+		back := of(accuracy, f.reading(0, 10))
+		back.Run, back.Wait = predictions.Run, true
+		f.acquire(back)
+		second := begin(predictions, table, 10, 20)
+		f.acquire(read)
+		f.refusedAttempt(scores, accuracy, 0, 10) // they are being read
+		f.release(back.ID)
+		finish(begin(scores, accuracy, 0, 10))
+		finish(second)
+	}},
+	{"Rule4_SixteenWaitingJobsKeepNobodyElseBack", func(f *fixture) {
+		// They fill all workers, if waiting takes a place.
+		held := f.request(0, 10)
+		f.acquire(held)
+		waiting := make([]ledger.LeaseRequest, 16)
+		for i := range waiting {
+			waiting[i] = f.waiting(0, 10)
+			f.queued(waiting[i])
+			f.w.Advance(time.Millisecond)
+		}
+		f.publish(f.acquire(f.request(10, 20)), 10, 20) // other dates
+		other := f.request(0, 10)
+		other.Writes[0].Table = "main/u"
+		f.acquire(other) // another table
+		f.release(held.ID)
+		for _, req := range waiting { // and each comes to its turn
+			l := f.acquire(req)
+			f.publish(l, 0, 10)
+			f.release(l.ID)
+		}
+		same(f, "queue", f.queue(), []ledger.LeaseID{})
+	}},
+	{"Rule4_AReaderAndAWriterThatEachLookAtTheOther", func(f *fixture) {
+		// Under READ COMMITTED both pass, if each only looks whether the other is there.
+		other := f.h.Open(f.T)
+		f.Cleanup(func() { f.ok(other.Close()) })
+		const rounds = 40
+		for i := range calendar.Partition(rounds) {
+			l := f.acquire(f.request(i, i+1))
+			read, start := f.reading(i, i+1), f.attemptRequest(l, i, i+1)
+			var reads, writes error
+			var both sync.WaitGroup
+			both.Go(func() { _, reads = other.Acquire(f.ctx, read) })
+			both.Go(func() { _, writes = f.l.StartAttempt(f.ctx, start) })
+			both.Wait()
+			for _, err := range []error{reads, writes} {
+				if _, ok := errors.AsType[*ledger.ConflictError](err); !ok && err != nil {
+					f.Fatal(err)
+				}
+			}
+			if (reads == nil) == (writes == nil) {
+				f.Fatalf("round %d: the reader got %v and the writer %v: just one of them may go on", i, reads, writes)
+			}
+		}
 	}},
 	{"Rule4_WhoHasSomethingNeverWaitsForAWaiter", func(f *fixture) {
 		// The waiter waits for the run's lease, and the run for the waiter: for ever.

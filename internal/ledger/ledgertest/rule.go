@@ -1,6 +1,8 @@
 package ledgertest
 
 import (
+	"errors"
+
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
@@ -45,6 +47,24 @@ var ruleCases = []testCase{
 		f.ok(err)
 		f.attempt(next, 2, 4)
 		f.sets("what nobody settled", f.history().Unsettled, days(0, 2))
+	}},
+	{"Rule2_NobodyTakesOver", func(f *fixture) {
+		// The lease expires, nobody takes over, and the old holder's fence is still the highest: its late commit would be visible and unrecorded.
+		old := f.acquire(f.request(0, 3))
+		f.intend(f.intent(f.attempt(old, 0, 3)))
+		f.w.Advance(2 * ttl)
+		f.reopen() // whoever asks next is the first to find out
+		f.sets("neither readable", f.history().Unsettled, days(0, 3))
+		if _, ok := f.at(0); ok {
+			f.Fatal("what may or may not have been committed stands in the history")
+		}
+		next := f.request(0, 3)
+		next.Settles = false // who would not look at the markers gets nothing
+		if _, err := f.l.Acquire(f.ctx, next); !errors.Is(err, ledger.ErrUnsettled) {
+			f.Fatalf("granted to who does not settle: %v", err)
+		}
+		next.Settles = true
+		same(f, "to be settled", f.acquire(next).Settle, []ledger.Claim{claim(0, 3)})
 	}},
 	{"Rule2_SettlerDiesToo", func(f *fixture) {
 		req := f.request(0, 3)
