@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/headway-data/headway/internal/backfill"
@@ -24,6 +25,7 @@ type runCmd struct {
 	Reverse     bool   `help:"Newest partitions first. Refused where a table reads itself."`
 	FailFast    bool   `help:"Stop at the first failure."`
 	DryRun      bool   `help:"Show the plan and do nothing."`
+	Detach      bool   `help:"Let it go on by itself, and tell which run it is." json:"-"`
 	Yes         bool   `short:"y" help:"Do not ask, however many partitions it is."`
 	Reason      string `help:"Why; kept with the run." placeholder:"TEXT"`
 
@@ -68,6 +70,9 @@ func (cmd *runCmd) Run(inv *invocation) error {
 	}
 	if err := inv.guard(c, p, cmd.Yes); err != nil {
 		return err
+	}
+	if cmd.Detach {
+		return inv.detach(filepath.Join(c.Dir, ".headway", "logs"))
 	}
 	return cmd.carryOut(inv, c, sight, p)
 }

@@ -45,7 +45,6 @@ func (laterCmd) Run(inv *invocation, k *kong.Context) error {
 
 // laterFlags are the flags of the contract for run that this version does not have. What they ask for by default is what it does.
 type laterFlags struct {
-	Detach   bool `hidden:"" json:"-"`
 	Override bool `hidden:"" json:"-"`
 	Twice    bool `hidden:"" json:"-"`
 }
@@ -55,8 +54,6 @@ func (f laterFlags) refuse() error {
 	var flag string
 	next := "leave it away; see docs/cli.md, \"Not there yet\""
 	switch {
-	case f.Detach:
-		flag, next = "--detach", "start it in the background with your shell"
 	case f.Override:
 		flag = "--override"
 	case f.Twice:

@@ -131,6 +131,8 @@ func TestAnswersMatchTheirSchemas(t *testing.T) {
 		{"error", 102, "exec --table x", nil},
 		{"status", 0, "status", nil},
 		{"why", 0, "why weekly_average 2024-03-12", nil},
+		{"detach", 0, "run --detach", nil},
+		{"wait", 0, "wait daily_revenue weekly_average", nil},
 		{"run", 0, "run", nil},
 		{"why", 0, "why weekly_average 2024-03-12", nil},
 		{"why", 0, "why weekly_average 2031-03-12", nil},

@@ -32,7 +32,7 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Environment: backfill.Environment{
 			Now:     time.Now,
 			Boot:    bootclock.Now,
-			NewID:   newID,
+			NewID:   detachedIDs(newID),
 			Lookup:  lookup,
 			Random:  mathrand.Float64,
 			Holder:  sqlite.ThisProcess(),
