@@ -211,7 +211,8 @@ func (j *job) run(ctx context.Context) ([]executor.Product, error) {
 		return nil, fmt.Errorf("make the report of %s: %w", j.name(), err)
 	}
 	failures := make([]error, len(parts))
-	defer j.follow()()
+	end := j.follow()
+	defer end()
 	err := j.warehouse.Lend(ctx, func(ctx context.Context) error {
 		for i, part := range parts {
 			failures[i] = j.command(ctx, part)

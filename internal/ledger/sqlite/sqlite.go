@@ -59,17 +59,22 @@ func Open(ctx context.Context, path string, opts Options) (*Ledger, error) {
 	}
 	// SQLite does not wait for the lock wherever waiting could mean a deadlock: two that turn a new file into one with a log of changes, one of
 	// which makes the schema, are told "locked" at once. Nothing has happened then, and it is tried again.
-	for began := time.Now(); ; {
+	for began := opts.Machine.Clock(); ; {
 		l := &Ledger{path: file, opts: opts}
 		err := l.open(ctx)
 		if err == nil {
 			return l, nil
 		}
 		closed := l.Close()
-		if !isBusy(err) || time.Since(began) > opts.BusyWait || ctx.Err() != nil {
+		if !isBusy(err) || opts.Machine.Clock()-began > opts.BusyWait || ctx.Err() != nil {
 			return nil, errors.Join(l.explain(err), closed)
 		}
-		time.Sleep(retry)
+		again := time.NewTimer(retry)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+		}
+		again.Stop()
 	}
 }
 
