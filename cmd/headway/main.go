@@ -47,6 +47,6 @@ func run() int {
 		os.Exit(128 + int(number))
 	}()
 	process := cli.NewProcess(dir, version, func() int { return int(got.Load()) })
-	process.Shim = shim.Self()
+	process.RunUnder(shim.Self())
 	return cli.Main(ctx, process, os.Args[1:])
 }

@@ -92,7 +92,7 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 }
 
 func (c *Coordinator) commandOptions(t *catalog.Table) command.Options {
-	o := command.Options{Shim: c.Shim}
+	o := command.Options{Shims: c.Shims}
 	if c.wrap.writes(t.Name) {
 		o.Streams, o.Ended = c.wrap.Streams, c.wrap.Ended
 	}

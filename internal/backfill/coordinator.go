@@ -13,6 +13,7 @@ import (
 
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/command"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/warehouse"
 	"github.com/headway-data/headway/internal/worker"
@@ -36,8 +37,8 @@ type Environment struct {
 	FindJob func(pid int) (Job, error)
 	EndJob  func(ctx context.Context, h ledger.Holder, grace time.Duration) error
 	Log     *slog.Logger
-	// Shim is how the shim of commands is started: see command.Options. Without one, tables made by commands are refused.
-	Shim []string
+	// Shims are what commands run under. Without them, tables made by commands are refused.
+	Shims *command.Shims
 	// Sources and Warehouses open the drivers; the wiring provides them.
 	OpenLedger    func(ctx context.Context, url, dir string, readOnly bool) (ledger.Ledger, error)
 	OpenWarehouse func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error)

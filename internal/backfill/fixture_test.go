@@ -19,6 +19,7 @@ import (
 	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
+	programs "github.com/headway-data/headway/internal/executor/command"
 	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
@@ -64,6 +65,9 @@ func (s *site) now() time.Time {
 	return epoch.Add(time.Duration(s.ticks.Add(int64(time.Millisecond))))
 }
 
+// shims are those of all processes that the tests play.
+var shims = programs.NewShims(shim.Self())
+
 func (s *site) holder() ledger.Holder {
 	return ledger.Holder{Host: "here", Boot: "boot", PID: int(s.pid.Load()), Start: 1, User: "tester"}
 }
@@ -75,9 +79,9 @@ func (s *site) environment() backfill.Environment {
 	s.pid.Add(1)
 	machine := ledger.Machine{Host: "here", Boot: "boot", Clock: func() time.Duration { return time.Hour + time.Duration(s.ticks.Load()) }, Alive: s.alive}
 	return backfill.Environment{
-		Now:  s.now,
-		Boot: bootclock.Now,
-		Shim: shim.Self(),
+		Now:   s.now,
+		Boot:  bootclock.Now,
+		Shims: shims,
 		NewID: func(prefix string) string {
 			return fmt.Sprintf("%s-%06d", prefix, s.ids.Add(1))
 		},

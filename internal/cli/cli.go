@@ -112,6 +112,9 @@ type invocation struct {
 // Main runs one command line and gives its exit code.
 func Main(ctx context.Context, p *Process, args []string) int {
 	flags := commands{Output: outputOf(args)}
+	if p.Shims != nil {
+		defer p.Shims.Close()
+	}
 	inv := &invocation{Process: p, flags: &flags, args: args, ctx: ctx}
 	exited := -1
 	parser, err := kong.New(&flags,

@@ -28,7 +28,7 @@ func (s shell) run(args ...string) (string, int) {
 	s.t.Helper()
 	var out, errs bytes.Buffer
 	p := cli.NewProcess(s.dir, "test", func() int { return 0 })
-	p.Shim = shim.Self()
+	p.RunUnder(shim.Self())
 	p.Stdout, p.Stderr, p.Stdin = &out, &errs, bytes.NewReader(nil)
 	code := cli.Main(context.Background(), p, args)
 	s.t.Logf("headway %v: exit %d\n%s%s", args, code, out.String(), errs.String())

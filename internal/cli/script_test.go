@@ -32,7 +32,7 @@ func headway() {
 		panic(err)
 	}
 	p := cli.NewProcess(dir, "test", func() int { return 0 })
-	p.Shim = shim.Self()
+	p.RunUnder(shim.Self())
 	p.WaitForFiles(300 * time.Millisecond)
 	os.Exit(cli.Main(context.Background(), p, os.Args[1:]))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/bootclock"
 	"github.com/headway-data/headway/internal/catalog"
+	"github.com/headway-data/headway/internal/executor/command"
 	"github.com/headway-data/headway/internal/executor/foreign"
 	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/ledger"
@@ -24,8 +25,8 @@ import (
 	"github.com/headway-data/headway/internal/warehouse/unseen"
 )
 
-// NewProcess is the process as main knows it: this is where the clock, randomness, variables and drivers come in. Its Shim is for the program to
-// set that is one, if asked; without, tables made by commands are refused.
+// NewProcess is the process as main knows it: this is where the clock, randomness, variables and drivers come in. Tables made by commands are
+// refused until RunUnder is called.
 func NewProcess(dir, version string, signal func() int) *Process {
 	log := Logger(os.Stderr)
 	return &Process{
@@ -57,6 +58,9 @@ func NewProcess(dir, version string, signal func() int) *Process {
 		Signal:   signal,
 	}
 }
+
+// RunUnder says how a shim is started, under which commands run: see shim.Self. It is for programs that are one, if asked.
+func (p *Process) RunUnder(start []string) { p.Shims = command.NewShims(start) }
 
 // findJob looks at a process that already runs.
 func findJob(pid int) (backfill.Job, error) {

@@ -31,9 +31,8 @@ import (
 
 // Options of an Executor; the zero Options are the defaults.
 type Options struct {
-	// Shim is how a shim is started: a program, and arguments before shim.Settings.Arguments. It must be given: without one, what commands
-	// start could outlive their lease.
-	Shim      []string
+	// Shims are what commands run under. They must be given: without them, what commands start could outlive their lease.
+	Shims     *Shims
 	Environ   []string      // what commands inherit, as os.Environ gives it; nil: what this process has
 	Grace     time.Duration // from TERM to KILL; 0: 10 s
 	MaxOutput int64         // bytes of output of a task that are logged; 0: 64 MiB
@@ -78,7 +77,7 @@ func New(t *catalog.Table, w warehouse.Warehouse, o Options) (*Executor, error) 
 	if t.Command == nil || len(t.Command.Args) == 0 {
 		return nil, fmt.Errorf("table %s is not computed by a command", t.Name)
 	}
-	if len(o.Shim) == 0 {
+	if o.Shims == nil || len(o.Shims.start) == 0 {
 		return nil, fmt.Errorf("table %s: its command would run without a shim", t.Name)
 	}
 	if !t.Partitioned() {
@@ -246,7 +245,7 @@ func (j *job) command(ctx context.Context, part calendar.Set) error {
 		args:  s.arguments(first.Table.Command.Args, s.token()),
 		env:   slices.Concat(j.parent(), j.own, s.variables()),
 		dir:   first.Dir,
-		shim:  j.options.Shim,
+		shims: j.options.Shims,
 		trust: first.Trust,
 		grace: j.options.Grace,
 		drain: j.options.Drain,

@@ -33,11 +33,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// withShim lets the test's binary be the shim, too.
+// withShim lets the test's binary be the shim, too; all tests share those that wait.
 func withShim(o Options) Options {
-	o.Shim = shim.Self()
+	if o.Shims == nil {
+		o.Shims = shims
+	}
 	return o
 }
+
+var shims = NewShims(shim.Self())
 
 func programs() map[string]func(args []string) {
 	return map[string]func([]string){

@@ -27,7 +27,7 @@ type process struct {
 	args        []string
 	env         []string
 	dir         string
-	shim        []string        // the program that is the shim, and its arguments before its own
+	shims       *Shims
 	trust       *executor.Trust // of the lease
 	grace       time.Duration   // from TERM to KILL
 	drain       time.Duration   // how long what it left behind may write its last words once the program has ended
@@ -41,8 +41,15 @@ func (p *process) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return p.stopped(ctx, nil)
 	}
+	in, err := p.stdin()
+	if err != nil {
+		return err
+	}
+	if p.streams == nil || p.streams.In == nil {
+		defer in.Close() //nolint:errcheck // nothing was read
+	}
 	if p.streams != nil && p.streams.Inherit {
-		w, err := p.start(ctx, p.streams.Out, p.streams.Err)
+		w, err := p.start(in, p.streams.Out, p.streams.Err)
 		if err != nil {
 			return err
 		}
@@ -53,7 +60,7 @@ func (p *process) run(ctx context.Context) error {
 		return fmt.Errorf("make pipes for the command of %s: %w", p.table, err)
 	}
 	defer streams.close()
-	w, err := p.start(ctx, streams.out.w, streams.err.w)
+	w, err := p.start(in, streams.out.w, streams.err.w)
 	if err != nil {
 		return err
 	}
@@ -75,6 +82,18 @@ func (p *process) run(ctx context.Context) error {
 		<-silent
 	}
 	return p.verdict(ctx, w, over, last.lines)
+}
+
+// stdin is what the command reads: this process's own, or nothing.
+func (p *process) stdin() (*os.File, error) {
+	if p.streams != nil && p.streams.In != nil {
+		return p.streams.In, nil
+	}
+	in, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, fmt.Errorf("open what the command of %s reads: %w", p.table, err)
+	}
+	return in, nil
 }
 
 // through passes on what is read to this process's own stream, byte by byte as it comes. If that cannot be written to any more, the command

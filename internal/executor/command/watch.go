@@ -4,12 +4,9 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"slices"
 	"syscall"
 	"time"
 
@@ -20,11 +17,9 @@ import (
 type watch struct {
 	*process
 	path    string
-	shim    *exec.Cmd
-	orders  *os.File           // to the shim; the end of the pipe tells it that this process is gone
-	reports <-chan shim.Report // from the shim; closed when it has ended
-	changed <-chan struct{}    // closed when the lease is trusted for longer than the shim was told last
-	silent  <-chan struct{}    // closed when nobody can write to the command's streams any more
+	by      *supervisor
+	changed <-chan struct{} // closed when the lease is trusted for longer than the shim was told last
+	silent  <-chan struct{} // closed when nobody can write to the command's streams any more
 
 	pid     int // of the command
 	ended   bool
@@ -35,76 +30,43 @@ type watch struct {
 }
 
 // start starts the program under a shim.
-func (p *process) start(ctx context.Context, stdout, stderr *os.File) (*watch, error) {
-	program := exec.CommandContext(context.WithoutCancel(ctx), p.args[0]) //nolint:gosec // to run what the project says is the point
+func (p *process) start(stdin, stdout, stderr *os.File) (*watch, error) {
+	// It is only looked for here, and its variables put in order: of two of one name the last counts.
+	program := exec.CommandContext(context.Background(), p.args[0]) //nolint:gosec // to run what the project says is the point
+	program.Env = p.env
 	if program.Err != nil {
 		return nil, p.startError(program.Err) // it is not in PATH
 	}
-	orders, reports, err := openPipes()
+	by, err := p.shims.get()
 	if err != nil {
-		return nil, fmt.Errorf("make pipes for the command of %s: %w", p.table, err)
+		return nil, fmt.Errorf("the process that supervises the command of %s cannot be started: %w", p.table, err)
 	}
-	defer closeAll(orders.r, reports.w)
 	until, changed := p.trust.Until()
-	settings := shim.Settings{Until: until, Grace: p.grace, Drain: p.drain, Path: program.Path, Args: p.args}
-	// The end of ctx is answered by wait, with more patience and more thoroughly than exec would.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.shim[0]) //nolint:gosec // this program again, or what the wiring says
-	cmd.Args = slices.Concat([]string{"headway"}, p.shim[1:], settings.Arguments())
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, stdout, stderr
-	if p.streams != nil && p.streams.In != nil {
-		cmd.Stdin = p.streams.In
+	settings := shim.Settings{Until: until, Grace: p.grace, Drain: p.drain, Dir: p.dir, Path: program.Path, Args: p.args, Env: program.Environ()}
+	if err := by.run(settings, stdin, stdout, stderr); err != nil {
+		by.end()
+		return nil, fmt.Errorf("the process that supervises the command of %s cannot be told to run it: %w", p.table, err)
 	}
-	cmd.ExtraFiles = []*os.File{orders.r, reports.w}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal of a terminal reaches it
-	if err := cmd.Start(); err != nil {
-		closeAll(orders.w, reports.r)
-		return nil, p.shimError(program.Path, err)
-	}
-	told := make(chan shim.Report)
-	go func() {
-		defer close(told)
-		shim.Read(reports.r, func(r shim.Report) { told <- r })
-		_ = reports.r.Close()
-		_ = cmd.Wait() // how the command ended has been told
-	}()
-	return &watch{process: p, path: program.Path, shim: cmd, orders: orders.w, reports: told, changed: changed}, nil
-}
-
-// shimError says why a shim could not be started. What it was given is the command's: its folder, its arguments and its variables.
-func (p *process) shimError(path string, err error) error {
-	_, dirErr := os.Stat(p.dir)
-	switch {
-	case errors.Is(err, syscall.E2BIG):
-		return p.startError(&fs.PathError{Op: "fork/exec", Path: path, Err: syscall.E2BIG})
-	case p.dir != "" && dirErr != nil:
-		return p.startError(err)
-	}
-	return fmt.Errorf("the process that supervises the command of %s cannot be started: %w", p.table, err)
-}
-
-// openPipes makes the two pipes between this process and a shim.
-func openPipes() (orders, reports pipe, err error) {
-	s, err := openStreams()
-	if err != nil {
-		return pipe{}, pipe{}, err
-	}
-	return s.out, s.err, nil
+	return &watch{process: p, path: program.Path, by: by, changed: changed}, nil
 }
 
 // wait waits until nothing of a command is left, and stops it when ctx ends. over is false if that takes longer than it may: then it is
 // left to the shim, which goes on trying.
 func (w *watch) wait(ctx context.Context) (over bool) {
-	defer w.orders.Close() //nolint:errcheck // nothing is buffered
 	stop, silent := ctx.Done(), (<-chan struct{})(nil)
 	var patience <-chan time.Time
 	for {
 		select {
-		case r, ok := <-w.reports:
+		case r, ok := <-w.by.reports:
 			if !ok {
+				_ = w.by.socket.Close()
 				w.orphaned()
 				return true
 			}
 			switch w.note(r); r.Kind {
+			case shim.Over:
+				w.shims.put(w.by)
+				return true
 			case shim.Exit:
 				silent, patience = w.silent, time.After(w.grace+w.drain+dying)
 			case shim.Deadline:
@@ -113,28 +75,21 @@ func (w *watch) wait(ctx context.Context) (over bool) {
 		case <-stop:
 			stop, patience = nil, time.After(w.grace+dying)
 			w.out.say(fmt.Sprintf("stopping: %v", context.Cause(ctx)))
-			w.tell(shim.OrderStop)
+			w.by.tell(shim.OrderStop)
 		case <-w.changed:
 			var until time.Duration
 			until, w.changed = w.trust.Until()
-			w.tell(shim.OrderUntil(until))
+			w.by.tell(shim.OrderUntil(until))
 		case <-silent:
 			// Nobody has a last word to say.
 			silent = nil
 			if stop != nil {
-				w.tell(shim.OrderKill)
+				w.by.tell(shim.OrderKill)
 			}
 		case <-patience:
-			go w.drop()
+			w.by.end()
 			return false
 		}
-	}
-}
-
-// drop reads on what a shim tells that is not waited for any more.
-func (w *watch) drop() {
-	for r := range w.reports {
-		_ = r
 	}
 }
 
@@ -158,9 +113,6 @@ func (w *watch) note(r shim.Report) {
 		w.out.say(fmt.Sprintf("killing what the command has left running: processes: %d", r.N))
 	}
 }
-
-// tell gives the shim an order. One that has ended needs none.
-func (w *watch) tell(order string) { _, _ = w.orders.WriteString(order) }
 
 // orphaned kills what is within reach when somebody has killed the shim: the command's process group.
 func (w *watch) orphaned() {

@@ -8,9 +8,9 @@
 // process groups of their own notwithstanding, and it ends only when it has no child left, so that nothing is. Elsewhere it reaches the
 // command's process group. It is in a session of its own, so a terminal's signals go to Headway, which decides, and not to it.
 //
-// It is spoken to in lines, over two pipes: orders come on descriptor 3, and the end of that pipe is Headway's end; what happened is told on
-// descriptor 4. The streams and the environment are the command's, untouched. It ends with the command's exit code, 128 and the
-// number of the signal that ended it, or 126 and 127 as env(1) does.
+// It is spoken to over a socket, descriptor 3: orders come, each a line, and reports of what happened go; the end of the orders is Headway's
+// end. It runs one command at a time, and one after the other for as long as Headway wants: to start this binary takes ten times as long as
+// to start a small program. The streams come with the order to run, and the shim lets go of them as soon as the command has them.
 package shim
 
 import (
@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -31,44 +32,55 @@ import (
 // Word is the first argument that makes a binary the shim.
 const Word = "__shim"
 
-// The descriptors of the two pipes.
-const (
-	ordersFile  = 3
-	reportsFile = 4
-)
+// socketFile is the descriptor of the socket.
+const socketFile = 3
 
-// Settings are what a shim is started with.
+// Settings are what a command is run with.
 type Settings struct {
 	Until time.Duration // when the lease is no longer trusted, on the boot clock; 0: there is none
 	Grace time.Duration // from TERM to KILL
 	Drain time.Duration // how long what the command has left behind may live on, once it has ended by itself
+	Dir   string        // the working folder; "": the shim's own
 	Path  string        // the program's file, seen from the working folder
 	Args  []string      // with the program's name as the first
+	Env   []string      // all of the environment
 }
 
-// Arguments are the shim's own: from Word on.
-func (s Settings) Arguments() []string {
-	out := []string{Word, number(s.Until), number(s.Grace), number(s.Drain), s.Path}
-	return append(out, s.Args...)
+// Order is how a shim is told to run a command. With its first byte come the descriptors of the three streams.
+func (s Settings) Order() ([]byte, error) {
+	parts := append([]string{number(s.Until), number(s.Grace), number(s.Drain), s.Dir, s.Path, strconv.Itoa(len(s.Args))}, s.Args...)
+	parts = append(parts, s.Env...)
+	for _, p := range parts {
+		if strings.ContainsRune(p, 0) {
+			return nil, fmt.Errorf("%q holds a zero byte: %w", p, syscall.EINVAL)
+		}
+	}
+	text := strings.Join(parts, "\x00")
+	return []byte(orderRun + strconv.Itoa(len(text)) + "\n" + text), nil
 }
 
 func number(d time.Duration) string { return strconv.FormatInt(int64(d), 10) }
 
-// settingsOf is the opposite of Arguments.
-func settingsOf(args []string) (Settings, error) {
-	const path, name = 4, 5
-	if len(args) <= name {
-		return Settings{}, errors.New("the shim is not for people: Headway runs commands under it")
+// settingsOf is the opposite of Order: of what follows its first line.
+func settingsOf(text string) (Settings, error) {
+	const dir, path, count, args = 3, 4, 5, 6
+	parts := strings.Split(text, "\x00")
+	if len(parts) <= args {
+		return Settings{}, errors.New("the order to run a command is cut short")
 	}
-	var ds [path - 1]time.Duration
+	var ds [dir]time.Duration
 	for i := range ds {
-		n, err := strconv.ParseInt(args[1+i], 10, 64)
+		n, err := strconv.ParseInt(parts[i], 10, 64)
 		if err != nil {
-			return Settings{}, fmt.Errorf("the shim's argument %d: %w", 1+i, err)
+			return Settings{}, fmt.Errorf("part %d of the order to run a command: %w", i, err)
 		}
 		ds[i] = time.Duration(n)
 	}
-	return Settings{Until: ds[0], Grace: ds[1], Drain: ds[2], Path: args[path], Args: args[name:]}, nil
+	n, err := strconv.Atoi(parts[count])
+	if err != nil || n < 1 || n > len(parts)-args {
+		return Settings{}, fmt.Errorf("the order to run a command has %q arguments", parts[count])
+	}
+	return Settings{Until: ds[0], Grace: ds[1], Drain: ds[2], Dir: parts[dir], Path: parts[path], Args: parts[args : args+n], Env: parts[args+n:]}, nil
 }
 
 // Asked reports whether a process with these arguments (os.Args) is to be the shim.
@@ -88,23 +100,24 @@ func Self() []string {
 }
 
 // Main is the shim's life, in a process that does nothing else. It gives the exit code.
-func Main(args []string) int {
-	s, err := settingsOf(args[1:])
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "headway: %v\n", err)
+func Main([]string) int {
+	file := os.NewFile(socketFile, "headway")
+	conn, err := net.FileConn(file)
+	_ = file.Close()
+	socket, ok := conn.(*net.UnixConn)
+	if err != nil || !ok {
+		fmt.Fprintln(os.Stderr, "headway: the shim is not for people: Headway runs commands under it")
 		return 2
 	}
-	syscall.CloseOnExec(ordersFile)
-	syscall.CloseOnExec(reportsFile)
-	orders, reports := os.NewFile(ordersFile, "orders"), os.NewFile(reportsFile, "reports")
-	return supervise(s, bootclock.Now, orders, reports)
+	return serve(bootclock.Now, socket)
 }
 
-// Orders that a shim takes, each a line.
+// Orders that a shim takes, each a line. Where no command runs, all but the one to run one mean nothing.
 const (
 	OrderStop  = "stop\n" // TERM to all, KILL after the time of grace
 	OrderKill  = "kill\n" // KILL to all that is left
 	orderUntil = "until "
+	orderRun   = "run " // and how many bytes of settings follow
 )
 
 // OrderUntil moves the time until which the lease is trusted.
@@ -129,6 +142,7 @@ const (
 	Deadline Kind = "deadline" // the lease is no longer trusted: everything is being stopped
 	Killing  Kind = "killing"  // the time of grace is over
 	Left     Kind = "left"     // the command had ended by itself, and so many processes that it had left behind are being killed
+	Over     Kind = "over"     // nothing of the command is left, and the next one may come; the exit code, as env(1) has it
 )
 
 // Read reads a shim's reports until it has ended.

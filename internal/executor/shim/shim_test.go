@@ -5,11 +5,12 @@ package shim
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,52 +30,90 @@ func TestMain(m *testing.M) {
 // A shimmed is a shell's script under a shim.
 type shimmed struct {
 	*exec.Cmd
-	orders  *os.File
+	socket  *net.UnixConn
 	reports chan Report
 	out     *bufio.Reader
 }
 
-// begin starts a script; the test speaks to its shim.
-func begin(t *testing.T, s Settings) *shimmed {
+// launch starts a shim; the test speaks to it.
+func launch(t *testing.T) *shimmed {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ordersR, ordersW, err := os.Pipe()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reportsR, reportsW, err := os.Pipe()
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	ours, its := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "its")
+	conn, err := net.FileConn(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A shim that does not do what it is told ends all the same, and its command with it.
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
-	c := &shimmed{Cmd: exec.CommandContext(ctx, self, s.Arguments()...), orders: ordersW, reports: make(chan Report, 100)}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.out, c.ExtraFiles = bufio.NewReader(out), []*os.File{ordersR, reportsW}
+	c := &shimmed{Cmd: exec.CommandContext(ctx, self, Word), socket: conn.(*net.UnixConn), reports: make(chan Report, 100)}
+	c.ExtraFiles = []*os.File{its}
 	c.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []*os.File{ordersR, reportsW} {
+	for _, f := range []*os.File{ours, its} {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	go func() {
 		defer close(c.reports)
-		Read(reportsR, func(r Report) { c.reports <- r })
-		_ = reportsR.Close()
+		Read(c.socket, func(r Report) { c.reports <- r })
 	}()
-	t.Cleanup(func() { _ = ordersW.Close() })
-	context.AfterFunc(ctx, func() { _ = out.Close() }) // what it has left behind is not waited for
+	t.Cleanup(func() { _ = c.socket.Close() })
+	return c
+}
+
+// run has it run a command, whose output the test reads.
+func (c *shimmed) run(t *testing.T, s Settings) {
+	t.Helper()
+	if s.Env == nil {
+		s.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	}
+	order, err := s.Order()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, inW, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inW.WriteString("line\n"); err != nil {
+		t.Fatal(err)
+	}
+	out, outW, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.socket.WriteMsgUnix(order, syscall.UnixRights(int(in.Fd()), int(outW.Fd()), int(outW.Fd())), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*os.File{in, inW, outW} {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.out = bufio.NewReader(out)
+	t.Cleanup(func() { _ = out.Close() }) // what it has left behind is not waited for
+}
+
+// begin starts a script under a shim of its own.
+func begin(t *testing.T, s Settings) *shimmed {
+	t.Helper()
+	c := launch(t)
+	c.run(t, s)
 	return c
 }
 
@@ -91,8 +130,8 @@ func (c *shimmed) ready(t *testing.T) {
 	}
 }
 
-// end waits for the shim's end, and gives its exit code, the kinds of its reports after the first, which is that it has started, and what the
-// script has written meanwhile.
+// end waits for the end of a command, and gives its exit code, the kinds of the reports between the first, which is that it has started,
+// and the last, which is that it is over, and what the script has written meanwhile.
 func (c *shimmed) end(t *testing.T) (code int, kinds []Kind, out string) {
 	t.Helper()
 	text, err := io.ReadAll(c.out)
@@ -100,18 +139,24 @@ func (c *shimmed) end(t *testing.T) (code int, kinds []Kind, out string) {
 		t.Fatal(err)
 	}
 	for r := range c.reports {
-		if r.Kind != Started {
+		switch r.Kind {
+		case Started:
+		case Over:
+			return r.N, kinds, string(text)
+		default:
 			kinds = append(kinds, r.Kind)
 		}
 	}
+	t.Fatalf("the shim has ended after %v", kinds)
+	return 0, nil, ""
+}
+
+// gone waits for the end of a shim that nobody speaks to any more.
+func (c *shimmed) gone(t *testing.T) {
+	t.Helper()
 	if err := c.Wait(); err != nil {
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			t.Fatal(err)
-		}
-		return exit.ExitCode(), kinds, string(text)
+		t.Errorf("the shim: %v", err)
 	}
-	return 0, kinds, string(text)
 }
 
 func TestExitCodes(t *testing.T) {
@@ -144,42 +189,94 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestArguments: what the shim is started with comes out as it went in.
-func TestArguments(t *testing.T) {
-	in := Settings{Until: 1, Grace: 2, Drain: 3, Path: "/p", Args: []string{"", "-x", "a b", "--", Word}}
-	out, err := settingsOf(in.Arguments())
-	if err != nil || fmt.Sprintf("%q", out) != fmt.Sprintf("%q", in) {
-		t.Errorf("got %q, %v", out, err)
+// TestOneAfterTheOther: a shim runs as many commands as it is told to; orders that come too late mean nothing to the next; and it ends when
+// nobody speaks to it any more.
+func TestOneAfterTheOther(t *testing.T) {
+	c := launch(t)
+	for i := range 3 {
+		s := script(fmt.Sprintf("echo %d; exit %[1]d", i))
+		if i == 1 {
+			s.Until = 1 // of a lease that is over: what comes next has another
+		}
+		c.run(t, s)
+		code, kinds, out := c.end(t)
+		want, wanted, said := i, Exit, fmt.Sprintln(i)
+		if i == 1 {
+			want, wanted, said = 126, Deadline, ""
+		}
+		if code != want || !slices.Equal(kinds, []Kind{wanted}) || out != said {
+			t.Errorf("command %d: exit %d after %v: %q", i, code, kinds, out)
+		}
+		for _, late := range []string{OrderStop, OrderKill, OrderUntil(1)} {
+			if _, err := c.socket.Write([]byte(late)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	for _, bad := range [][]string{{Word}, {Word, "1", "2", "3", "/p"}, {Word, "1", "x", "3", "/p", "p"}} {
+	if err := c.socket.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.gone(t)
+}
+
+// TestUnder: a shim that waits for a command is no command.
+func TestUnder(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("it cannot be told here: Under says so")
+	}
+	c := launch(t)
+	c.run(t, script("exit 0"))
+	c.end(t)
+	if Under(os.Getpid()) {
+		t.Error("a command runs while the shim waits")
+	}
+	c.run(t, script("echo ready; exec sleep 1000"))
+	c.ready(t)
+	if !Under(os.Getpid()) {
+		t.Error("no command runs while one does")
+	}
+	if _, err := c.socket.Write([]byte(OrderKill)); err != nil {
+		t.Fatal(err)
+	}
+	c.end(t)
+	if Under(os.Getpid()) {
+		t.Error("a command runs after its end")
+	}
+}
+
+// TestOrderOfSettings: what the shim is told comes out as it went in.
+func TestOrderOfSettings(t *testing.T) {
+	in := Settings{Until: 1, Grace: 2, Drain: 3, Dir: "/d", Path: "/p", Args: []string{"", "-x", "a\nb", "--", Word}, Env: []string{"A=b", "B=\xff"}}
+	text, err := in.Order()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, rest, _ := strings.Cut(string(text), "\n")
+	out, err := settingsOf(rest)
+	if err != nil || fmt.Sprintf("%q", out) != fmt.Sprintf("%q", in) || first != fmt.Sprintf("run %d", len(rest)) {
+		t.Errorf("got %s %q, %v", first, out, err)
+	}
+	for _, bad := range []string{"", "1\x002\x003\x00/d\x00/p\x000", "1\x00x\x003\x00/d\x00/p\x001\x00p", "1\x002\x003\x00/d\x00/p\x002\x00p"} {
 		if _, err := settingsOf(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
+	in.Args[0] = "a\x00b"
+	if _, err := in.Order(); err == nil {
+		t.Error("a zero byte is accepted")
+	}
 }
 
-// TestPassesThrough: the streams, the arguments, the variables and the folder are the command's; the shim's pipes are not.
+// TestPassesThrough: the streams, the arguments, the variables and the folder are the command's; what the shim has open is not.
 func TestPassesThrough(t *testing.T) {
-	s := script(`read line; echo "$0 $1 $line $MARK $PWD"; echo err >&2; for f in 3 4; do if [ -e /dev/fd/$f ]; then echo $f; fi; done`)
+	s := script(`read line; echo "$0 $1 $line $MARK $PWD"; echo err >&2; for f in 3 4 5 6 7 8 9; do if [ -e /dev/fd/$f ]; then echo $f; fi; done`)
 	s.Args = append(s.Args, "zero", "one")
-	c := &shimmed{}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Cmd = exec.Command(self, s.Arguments()...)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close() //nolint:errcheck // nothing was written
-	defer r.Close() //nolint:errcheck // nothing was read
-	c.Dir, c.Env, c.Stdin, c.ExtraFiles = "/", []string{"MARK=mark", "PATH=/bin:/usr/bin", "GORACE=atexit_sleep_ms=0"}, strings.NewReader("line\n"), []*os.File{r, w}
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	out, err := c.CombinedOutput()
+	s.Dir, s.Env = "/", []string{"MARK=mark", "PATH=/bin:/usr/bin"}
+	c := begin(t, s)
+	code, _, out := c.end(t)
 	want := "zero one line mark /\nerr\n"
-	if err != nil || string(out) != want {
-		t.Errorf("got %q, %v, want %q", out, err, want)
+	if code != 0 || out != want {
+		t.Errorf("exit %d: got %q, want %q", code, out, want)
 	}
 }
 
@@ -233,12 +330,12 @@ func TestOrders(t *testing.T) {
 		c := begin(t, s)
 		c.ready(t)
 		for _, order := range tt.orders {
-			if _, err := c.orders.WriteString(order); err != nil {
+			if _, err := c.socket.Write([]byte(order)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if len(tt.orders) == 0 {
-			_ = c.orders.Close()
+			_ = c.socket.CloseWrite()
 		}
 		if code, kinds, _ := c.end(t); code != tt.code || !slices.Equal(kinds, tt.kinds) {
 			t.Errorf("%s, %q: exit %d after %v, want %d, %v", tt.script, tt.orders, code, kinds, tt.code, tt.kinds)

@@ -3,9 +3,10 @@
 package shim
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -31,11 +32,11 @@ const (
 	shortest = time.Millisecond
 )
 
-// A supervisor is the shim's state. One goroutine has it.
+// A supervisor is the shim's state while a command runs. One goroutine has it.
 type supervisor struct {
 	Settings
 	clock   func() time.Duration // the boot clock
-	reports *os.File
+	reports io.Writer
 	tree    tree
 	status  syscall.WaitStatus
 	ended   bool // the command itself
@@ -44,44 +45,71 @@ type supervisor struct {
 	pause   time.Duration // between rounds of killing
 }
 
-// supervise starts the command, and returns its exit code when nothing of it is left.
-func supervise(settings Settings, clock func() time.Duration, orders, reports *os.File) int {
+// signals are what a shim hears of.
+type signals struct{ children, others chan os.Signal }
+
+// serve runs the commands that it is told to, until whoever tells it is gone and nothing of the last one is left.
+func serve(clock func() time.Duration, socket *net.UnixConn) int {
 	// The command dies with the thread that started it, should this process be killed: so that is this thread, until the end.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	s := &supervisor{Settings: settings, clock: clock, reports: reports}
-	children, others := make(chan os.Signal, 1), make(chan os.Signal, 8)
-	signal.Notify(children, syscall.SIGCHLD)
+	heard := signals{make(chan os.Signal, 1), make(chan os.Signal, 8)}
+	signal.Notify(heard.children, syscall.SIGCHLD)
 	// They must not end the shim. They are caught, not ignored: the command would inherit that. What was ignored before it shall inherit.
 	for _, one := range []os.Signal{
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2,
 		syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
 	} {
 		if !signal.Ignored(one) {
-			signal.Notify(others, one)
+			signal.Notify(heard.others, one)
 		}
 	}
-	if err := s.tree.prepare(); err != nil {
-		s.report(Broken, err.Error())
+	broken := prepare()
+	orders := read(socket)
+	for {
+		select {
+		case <-heard.others: // they were for a command that is gone
+		case o, ok := <-orders:
+			if !ok {
+				return 0
+			}
+			if o.run == nil {
+				continue
+			}
+			s := &supervisor{Settings: o.run.Settings, clock: clock, reports: socket}
+			code := s.supervise(o.run, broken, heard, orders)
+			s.report(Over, strconv.Itoa(code))
+		}
+	}
+}
+
+// supervise runs one command, and returns its exit code when nothing of it is left.
+func (s *supervisor) supervise(o *runOrder, broken error, heard signals, orders <-chan order) int {
+	defer o.close()
+	if broken = errors.Join(broken, o.broken); broken != nil {
+		s.report(Broken, broken.Error())
 		return 126
 	}
 	if s.Until != 0 && s.clock() >= s.Until {
 		s.report(Deadline, "0")
 		return 126
 	}
-	if errno := s.start(); errno != 0 {
+	if errno := s.start(o); errno != 0 {
 		s.report(Refused, strconv.Itoa(int(errno)))
 		if errno == syscall.ENOENT {
 			return 127
 		}
 		return 126
 	}
-	return s.loop(children, others, read(orders))
+	return s.loop(heard, orders)
 }
 
 // start starts the command, and lets go of its streams: their end is to be that of the command and what it starts.
-func (s *supervisor) start() syscall.Errno {
-	as := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attributes()}
+func (s *supervisor) start(o *runOrder) syscall.Errno {
+	as := &syscall.ProcAttr{Dir: s.Dir, Env: s.Env, Sys: attributes()}
+	for _, fd := range o.streams {
+		as.Files = append(as.Files, uintptr(fd))
+	}
 	pid, err := syscall.ForkExec(s.Path, s.Args, as) //nolint:gosec // to run what the project says is the point
 	if err != nil {
 		if errno, ok := errors.AsType[syscall.Errno](err); ok {
@@ -91,36 +119,23 @@ func (s *supervisor) start() syscall.Errno {
 	}
 	s.tree.command = pid
 	s.report(Started, strconv.Itoa(pid))
-	for _, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
-		_ = f.Close()
-	}
+	o.close()
 	return 0
 }
 
-// read gives the orders that come, and closes the channel when whoever gave them is gone.
-func read(orders *os.File) <-chan string {
-	out := make(chan string)
-	go func() {
-		defer close(out)
-		for lines := bufio.NewScanner(orders); lines.Scan(); {
-			out <- lines.Text()
-		}
-	}()
-	return out
-}
-
 // loop supervises until nothing is left.
-func (s *supervisor) loop(children, others <-chan os.Signal, orders <-chan string) int {
+func (s *supervisor) loop(heard signals, orders <-chan order) int {
 	timer := time.NewTimer(longest)
+	defer timer.Stop()
 	for {
 		if s.reap() {
 			return s.code()
 		}
 		timer.Reset(s.act())
 		select {
-		case <-children:
+		case <-heard.children:
 			s.pause = shortest
-		case one := <-others:
+		case one := <-heard.others:
 			switch one {
 			case syscall.SIGTERM:
 				s.stop()
@@ -129,11 +144,11 @@ func (s *supervisor) loop(children, others <-chan os.Signal, orders <-chan strin
 					_ = syscall.Kill(-s.tree.command, syscall.SIGINT)
 				}
 			}
-		case order, ok := <-orders:
+		case o, ok := <-orders:
 			if !ok {
 				orders = nil
 			}
-			s.obey(order, ok)
+			s.obey(o.text, ok)
 		case <-timer.C:
 		}
 	}
@@ -186,19 +201,19 @@ func (s *supervisor) act() time.Duration {
 	return s.pause
 }
 
-// obey carries out an order. Without one, whoever gave them is gone, and his leases are free: others may write at once, so there is no time
+// obey carries out an order. Without one, whoever gives them is gone, and his leases are free: others may write at once, so there is no time
 // of grace.
 func (s *supervisor) obey(order string, ok bool) {
 	until, renewed := strings.CutPrefix(order, orderUntil)
 	switch {
 	case !ok:
 		s.kill()
-	case order == strings.TrimSpace(OrderStop):
+	case order == OrderStop:
 		s.stop()
-	case order == strings.TrimSpace(OrderKill):
+	case order == OrderKill:
 		s.kill()
 	case renewed:
-		if n, err := strconv.ParseInt(until, 10, 64); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(until), 10, 64); err == nil {
 			s.Until = time.Duration(n)
 		}
 	}

@@ -22,7 +22,7 @@ func attributes() *syscall.SysProcAttr {
 
 // prepare makes this process the one that orphans among its descendants come back to. It is in a session of its own, so that every process
 // group that a descendant can be in holds descendants only.
-func (*tree) prepare() error {
+func prepare() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("the kernel does not let it look after the processes of commands (PR_SET_CHILD_SUBREAPER): %w", err)
 	}
@@ -65,11 +65,11 @@ func (*tree) signal(s syscall.Signal) int {
 	return n
 }
 
-// Under reports whether a process of this machine has a descendant that lives: a shim among them lives as long as its command's tree. Where
-// that cannot be told, it may have.
+// Under reports whether a command of a process of this machine may still run: whether the process has a descendant that lives and is no child of
+// its own, for its children are shims, which may be idle. Where that cannot be told, it may.
 func Under(pid int) bool {
 	all, err := descendants(pid)
-	return err != nil || slices.ContainsFunc(all, func(p process) bool { return !p.dead })
+	return err != nil || slices.ContainsFunc(all, func(p process) bool { return !p.dead && p.parent != pid })
 }
 
 // A process is what the shim wants to know of one.

@@ -14,7 +14,7 @@ type tree struct{ command int }
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // prepare has nothing to do here.
-func (*tree) prepare() error { return nil }
+func prepare() error { return nil }
 
 // gone reports whether the group is empty.
 func (t *tree) gone() bool { return errors.Is(syscall.Kill(-t.command, 0), syscall.ESRCH) }
