@@ -35,6 +35,8 @@ type Process struct {
 	StateDir string
 	// Terminal reports whether a stream is one that a person looks at.
 	Terminal func(w io.Writer) bool
+	// Self is how this program is started again: see RunUnder.
+	Self []string
 	// Signal is the signal that ended ctx, or 0.
 	Signal func() int
 }

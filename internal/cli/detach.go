@@ -26,10 +26,10 @@ func (inv *invocation) detach(logs string) error {
 	}
 	defer out.Close() //nolint:errcheck // it is the child's
 	args := slices.DeleteFunc(slices.Clone(inv.args), func(arg string) bool { return arg == "--detach" || strings.HasPrefix(arg, "--detach=") })
-	if len(inv.Shim) == 0 {
+	if len(inv.Self) == 0 {
 		return fmt.Errorf("the program's own file is not known, so it cannot be started again")
 	}
-	c := exec.Command(inv.Shim[0]) //nolint:gosec,noctx // this program again; it is to live on
+	c := exec.Command(inv.Self[0]) //nolint:gosec,noctx // this program again; it is to live on
 	c.Args, c.Dir, c.Stdout, c.Stderr = append([]string{"headway"}, args...), inv.Dir, out, out
 	c.Env = append(os.Environ(), detachedVariable+"="+id)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

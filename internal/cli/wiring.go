@@ -59,8 +59,8 @@ func NewProcess(dir, version string, signal func() int) *Process {
 	}
 }
 
-// RunUnder says how a shim is started, under which commands run: see shim.Self. It is for programs that are one, if asked.
-func (p *Process) RunUnder(start []string) { p.Shims = command.NewShims(start) }
+// RunUnder says how this program is started again, under which commands run then: see shim.Self. It is for programs that are a shim, if asked.
+func (p *Process) RunUnder(self []string) { p.Self, p.Shims = self, command.NewShims(self) }
 
 // findJob looks at a process that already runs.
 func findJob(pid int) (backfill.Job, error) {
