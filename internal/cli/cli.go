@@ -44,7 +44,7 @@ type Process struct {
 // commands is the whole command line, as kong reads it.
 type commands struct {
 	Project string `help:"Project file or folder." placeholder:"PATH" env:"HEADWAY_PROJECT"`
-	State   string `help:"Where the state is: sqlite:PATH." placeholder:"URL" env:"HEADWAY_STATE"`
+	State   string `help:"Where the state is: sqlite:PATH, or user for your own." placeholder:"URL" env:"HEADWAY_STATE"`
 	Env     string `help:"Environment of the project file." placeholder:"NAME" env:"HEADWAY_ENV"`
 	Output  string `help:"Form of the answer: text, json or jsonl." enum:"text,json,jsonl" default:"text" short:"o"`
 	Quiet   bool   `help:"No progress on stderr." short:"q"`

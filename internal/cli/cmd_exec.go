@@ -32,7 +32,7 @@ type execCmd struct {
 	Retries     int           `help:"How often a chunk is tried again." placeholder:"N"`
 	FailFast    bool          `help:"Stop at the first chunk that fails."`
 	Reverse     bool          `help:"Newest chunks first."`
-	Files       []string      `help:"Files that are part of the code, beside those among the arguments." placeholder:"GLOB"`
+	Files       []string      `help:"Files that are part of the code, beside those among the arguments." placeholder:"GLOB" sep:"none"`
 	Producer    string        `help:"Whose versions of the code these are; default: the program and its first file." placeholder:"NAME"`
 	CodeVersion string        `name:"version" help:"Which version of the code this is; default: a hash of the arguments and the files." placeholder:"V"`
 	Resume      bool          `help:"Do what the last exec of the same tables, range, command and files left."`

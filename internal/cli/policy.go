@@ -10,7 +10,7 @@ import (
 // policyFlags say what to do where somebody else has the partitions.
 type policyFlags struct {
 	OnConflict  string        `enum:",fail,wait,trim,yield,preempt" default:"" help:"Where others have some of it: fail, wait, trim, yield, preempt." placeholder:"P" json:"-"`
-	Expect      []string      `help:"What is to be true afterwards, like 'T.column.not_null >= 0.95'; else the run has failed." placeholder:"EXPR" json:"-"`
+	Expect      []string      `help:"What is to be true afterwards, like 'T.column.not_null >= 0.95'; else the run has failed." placeholder:"EXPR" sep:"none" json:"-"`
 	WaitTimeout time.Duration `help:"How long to wait at most, with --on-conflict wait." placeholder:"D" json:"-"`
 }
 
