@@ -149,6 +149,9 @@ func (w *world) begin() {
 			OnConflict: pick(w, "", backfill.PolicyWait, backfill.PolicyWait, backfill.PolicyTrim, backfill.PolicyYield, backfill.PolicyPreempt),
 		},
 	}
+	if w.random.IntN(5) == 0 { // a fix that comes between
+		p.options.Class, p.options.OnConflict = ledger.ClassFix, backfill.PolicyPreempt
+	}
 	if w.random.IntN(2) == 0 {
 		p.request.Reprocess, p.request.Explicit = plan.All, true
 	}
