@@ -463,3 +463,40 @@ func (s *site) sleepInTheMiddle(t *testing.T, waits bool) {
 		}
 	})
 }
+
+// TestRule7_TakenWhileItSlept: the machine sleeps, and before the lease is renewed a fix takes all that it has. The run ends: it does not wait
+// for a renewal that never comes.
+func TestRule7_TakenWhileItSlept(t *testing.T) {
+	s := newProof(t, folder(t))
+	synctest.Test(t, func(t *testing.T) {
+		s.with(t, func(c *backfill.Coordinator) {
+			began, slept := time.Now(), time.Duration(0)
+			c.Boot = func() time.Duration { return time.Since(began) + slept }
+			daily := c.Tables["daily"]
+			daily.Executor = failing(func() error {
+				slept = time.Hour
+				_, err := c.Ledger.Acquire(t.Context(), ledger.LeaseRequest{
+					ID: "l-fix", Run: "r-fix", Class: ledger.ClassFix, Holder: c.Holder, TTL: time.Hour, Settles: true, Preempt: true,
+					Writes: []ledger.Claim{{Table: daily.Key, Axis: daily.Axis, Set: calendar.All()}},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				return executor.ErrTrust
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			r, err := again(ctx, t, c, plan.Request{Tables: []string{"daily"}})
+			if err != nil || ctx.Err() != nil || r.Published != 0 {
+				t.Errorf("%v, %v: %s", err, ctx.Err(), describe(r))
+			}
+		})
+	})
+}
+
+// failing is an executor that only fails.
+type failing func() error
+
+func (fail failing) Produce(context.Context, executor.Task) (*warehouse.Stage, *executor.Report, error) {
+	return nil, nil, fail()
+}

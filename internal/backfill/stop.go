@@ -129,8 +129,11 @@ func (r *runner) askedToStop(ctx context.Context) error {
 		return stopped(leases[0].Stop)
 	}
 	runs, err := r.Ledger.Runs(ctx, ledger.RunFilter{ID: r.record.ID, Limit: 1})
-	if err == nil && len(runs) == 1 && runs[0].Stop.Asked() {
-		return stopped(runs[0].Stop)
+	if err == nil && len(runs) == 1 {
+		if runs[0].Stop.Asked() {
+			return stopped(runs[0].Stop)
+		}
+		r.hearPause(runs[0].Paused.Asked()) // all may have been taken from it while it was paused
 	}
 	if gone, ok := errors.AsType[*dispatch.StopError](r.lookAtLease(ctx)); ok {
 		return gone

@@ -142,6 +142,6 @@ var layers = map[string]layer{
 	"internal/deptest": {},
 	"internal/sim": {tests: []string{
 		"internal/calendar", "internal/history", "internal/catalog", "internal/plan", "internal/ledger", "internal/ledger/mem", "internal/warehouse",
-		"internal/executor", "internal/backfill",
+		"internal/executor", "internal/executor/command", "internal/backfill",
 	}},
 }

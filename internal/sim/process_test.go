@@ -10,6 +10,7 @@ import (
 	"github.com/headway-data/headway/internal/backfill"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/executor"
+	programs "github.com/headway-data/headway/internal/executor/command"
 	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
@@ -88,10 +89,13 @@ func (p *process) holder() ledger.Holder {
 
 func (p *process) String() string { return fmt.Sprintf("p%d", p.pid) }
 
+// shims are never started: what stands for the command here is a command of its own.
+var shims = programs.NewShims([]string{"none"})
+
 func (p *process) environment() backfill.Environment {
 	w := p.world
 	return backfill.Environment{
-		Now: w.now, Boot: w.boot, Shim: []string{"none"},
+		Now: w.now, Boot: w.boot, Shims: shims,
 		NewID: func(prefix string) string {
 			p.ids++
 			return fmt.Sprintf("%s-p%d-%d", prefix, p.pid, p.ids)

@@ -65,7 +65,7 @@ func (w *Worker) tryTogether(ctx context.Context, shares []*share, budget *int) 
 			if !errors.Is(err, executor.ErrTrust) {
 				return err
 			}
-			if waitErr := w.Trust.Wait(ctx); waitErr != nil {
+			if waitErr := w.trusted(ctx, claimsOf(open)...); waitErr != nil {
 				for _, s := range open {
 					s.err = waitErr
 				}
@@ -162,13 +162,18 @@ func (s *share) bind(todo, not calendar.Set, shares []*share) {
 	s.j.fresh = s.j.fresh.Minus(s.j.set)
 }
 
-// attemptTogether is attemptHeld for several tables.
-func (w *Worker) attemptTogether(ctx context.Context, shares []*share, number int) {
+// claimsOf is what the shares need of the lease.
+func claimsOf(shares []*share) []ledger.Claim {
 	claims := make([]ledger.Claim, 0, len(shares))
 	for _, s := range shares {
 		claims = append(claims, ledger.Claim{Table: s.t.Key, Set: s.j.set})
 	}
-	within, done := w.Held.attempt(ctx, claims...)
+	return claims
+}
+
+// attemptTogether is attemptHeld for several tables.
+func (w *Worker) attemptTogether(ctx context.Context, shares []*share, number int) {
+	within, done := w.Held.attempt(ctx, claimsOf(shares)...)
 	defer done()
 	w.runTogether(within, shares, number)
 	for _, s := range shares {

@@ -83,8 +83,8 @@ func (x *trial) once(ctx context.Context, number int) error {
 		case errors.Is(err, ledger.ErrPaused):
 			err = x.Resumed(ctx)
 		case errors.Is(err, executor.ErrTrust):
-			// The machine slept, or the process was suspended. Either the lease is renewed, or ctx ends.
-			err = x.Trust.Wait(ctx)
+			// The machine slept, or the process was suspended.
+			err = x.trusted(ctx, ledger.Claim{Table: x.table.Key, Set: x.j.set})
 		default:
 			return err
 		}
@@ -92,4 +92,16 @@ func (x *trial) once(ctx context.Context, number int) error {
 			return err
 		}
 	}
+}
+
+// trusted waits until the lease is trusted again, or the run has some of the claims no more: what was taken wholly is never renewed, and then
+// what is left is to be judged again. Otherwise it ends with ctx.
+func (w *Worker) trusted(ctx context.Context, claims ...ledger.Claim) error {
+	within, done := w.Held.attempt(ctx, claims...)
+	defer done()
+	err := w.Trust.Wait(within)
+	if ctx.Err() == nil && errors.Is(err, ErrTaken) {
+		return nil
+	}
+	return err
 }
