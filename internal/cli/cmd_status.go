@@ -44,7 +44,7 @@ var stateNames = []string{
 
 // Run tells the coverage of tables by state.
 func (cmd statusCmd) Run(inv *invocation) error {
-	c, err := inv.openAny(false, cmd.Table...)
+	c, err := inv.openAny(cmd.NoObserve, cmd.Table...)
 	if err != nil {
 		return err
 	}

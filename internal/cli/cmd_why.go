@@ -20,7 +20,7 @@ type whyCmd struct {
 
 // Run explains a partition down to the root cause.
 func (cmd whyCmd) Run(inv *invocation) error {
-	c, err := inv.openAny(false)
+	c, err := inv.openAny(cmd.NoObserve)
 	if err != nil {
 		return err
 	}
