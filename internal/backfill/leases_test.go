@@ -42,8 +42,9 @@ tables:
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && !strings.Contains(lines.Text(), "chunk.finished") {
+	lines, began := bufio.NewScanner(out), false
+	for !began && lines.Scan() {
+		began = strings.Contains(lines.Text(), "chunk.finished")
 	}
 	said := s.exits(t, 0, "run", "report", "--reprocess", "all", "--class", "scheduled")
 	if !strings.Contains(said, "report  1") {
