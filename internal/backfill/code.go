@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -36,7 +34,7 @@ func (c *Coordinator) codeVersion(ctx context.Context, t *catalog.Table) (ledger
 		version = c.Project.CodeVersion(t, files)
 	}
 	record := ledger.VersionRecord{Version: version, Producer: firstOf(t.Producer, t.Name), Summary: summary(t)}
-	record.Commit, record.Dirty = c.commit(ctx)
+	record.Commit, record.Dirty = c.commit(ctx, c.Dir)
 	return record, nil
 }
 
@@ -122,31 +120,4 @@ func summary(t *catalog.Table) string {
 		}
 	}
 	return t.SQL.File
-}
-
-// commit is the git commit of the project folder and whether its files differ from it; "" outside a checkout or without git. It is asked
-// once: a run pins its code by hashes, the commit only tells people where to look.
-func (c *Coordinator) commit(ctx context.Context) (string, bool) {
-	if c.git == nil {
-		c.git = &gitState{}
-		if _, err := os.Stat(c.Dir); err == nil {
-			c.git.read(ctx, c.Dir)
-		}
-	}
-	return c.git.commit, c.git.dirty
-}
-
-type gitState struct {
-	commit string
-	dirty  bool
-}
-
-func (g *gitState) read(ctx context.Context, dir string) {
-	head, err := exec.CommandContext(ctx, "git", "-C", dir, "rev-parse", "HEAD").Output() //nolint:gosec // fixed program, own folder
-	if err != nil {
-		return
-	}
-	g.commit = strings.TrimSpace(string(head))
-	changes, err := exec.CommandContext(ctx, "git", "-C", dir, "status", "--porcelain", "--untracked-files=no", ".").Output() //nolint:gosec // as above
-	g.dirty = err != nil || len(changes) > 0
 }

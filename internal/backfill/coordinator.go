@@ -62,11 +62,11 @@ type Coordinator struct {
 	Keys   map[string]string
 
 	warehouses map[string]warehouse.Warehouse
-	git        *gitState
-	wrap       *Wrap             // a person's command that writes tables instead of what the project says
-	kept       map[string]string // versions of tables whose producer the project has lost a table of to wrap
-	logs       string            // folder of the attempts' logs
-	unseen     bool              // there is no project
+	git        map[string]*checkout // by folder
+	wrap       *Wrap                // a person's command that writes tables instead of what the project says
+	kept       map[string]string    // versions of tables whose producer the project has lost a table of to wrap
+	logs       string               // folder of the attempts' logs
+	unseen     bool                 // there is no project
 }
 
 // Options say which project to open and how.
@@ -98,8 +98,9 @@ func Open(ctx context.Context, env Environment, opts Options) (*Coordinator, err
 	if err != nil {
 		return nil, &InputError{What: "the project's state: " + err.Error(), Next: "set the variable, or name the state with --state"}
 	}
+	c.lookAtGit(ctx, c.workDir())
 	if c.Ledger, err = env.OpenLedger(ctx, url, opts.Dir, opts.ReadOnly); err != nil {
-		return nil, fmt.Errorf("open the state %s: %w", ShownURL(url), err)
+		return nil, errors.Join(fmt.Errorf("open the state %s: %w", ShownURL(url), err), c.Close())
 	}
 	if err := c.bind(ctx, opts.ReadOnly); err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -128,6 +129,9 @@ const defaultState = "sqlite:.headway/state.db"
 
 // Close closes the warehouses and the ledger.
 func (c *Coordinator) Close() error {
+	for _, one := range c.git {
+		<-one.told
+	}
 	var errs []error
 	for name, w := range c.warehouses {
 		if err := w.Close(); err != nil {

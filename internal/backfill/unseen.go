@@ -39,8 +39,9 @@ func OpenUnseen(ctx context.Context, env Environment, opts Options) (*Coordinato
 	if err != nil {
 		return nil, &InputError{What: "the state: " + err.Error(), Next: "set the variable, or name the state with --state"}
 	}
+	c.lookAtGit(ctx, c.workDir())
 	if c.Ledger, err = env.OpenLedger(ctx, url, opts.Dir, opts.ReadOnly); err != nil {
-		return nil, fmt.Errorf("open the state %s: %w", ShownURL(url), err)
+		return nil, errors.Join(fmt.Errorf("open the state %s: %w", ShownURL(url), err), c.Close())
 	}
 	if err := c.bindUnseen(ctx, opts); err != nil {
 		return nil, errors.Join(err, c.Close())

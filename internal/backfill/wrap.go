@@ -156,9 +156,7 @@ func (c *Coordinator) wrapVersion(ctx context.Context, t *catalog.Table) (ledger
 		return ledger.VersionRecord{}, err
 	}
 	record := ledger.VersionRecord{Version: version, Producer: c.wrap.producer(), Summary: strings.Join(c.wrap.Args, " ")}
-	git := gitState{}
-	git.read(ctx, c.wrap.Dir)
-	record.Commit, record.Dirty = git.commit, git.dirty
+	record.Commit, record.Dirty = c.commit(ctx, c.wrap.Dir)
 	return record, nil
 }
 

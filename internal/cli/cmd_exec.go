@@ -94,6 +94,12 @@ func (cmd *execCmd) run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	if inv.Shims != nil {
+		// The shim starts while the lease is being had; the command itself does not before it is there.
+		warm := make(chan struct{})
+		go func() { defer close(warm); inv.Shims.Warm() }()
+		defer func() { <-warm }()
+	}
 	c, err := cmd.open(inv, wrap)
 	if err != nil {
 		return err

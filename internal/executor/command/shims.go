@@ -3,7 +3,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -124,7 +123,7 @@ func (s *Shims) begin() (*supervisor, error) {
 		return nil, errors.New("the socket is none of this machine's")
 	}
 	// It ends when its socket does: no context is patient and thorough enough for that.
-	cmd := exec.CommandContext(context.Background(), s.start[0]) //nolint:gosec // this program again, or what the wiring says
+	cmd := exec.Command(s.start[0]) //nolint:gosec,noctx // this program again, or what the wiring says
 	cmd.Args = slices.Concat([]string{"headway"}, s.start[1:], []string{shim.Word})
 	cmd.ExtraFiles = []*os.File{its}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal of a terminal reaches it
@@ -153,7 +152,7 @@ func (one *supervisor) run(settings shim.Settings, in, out, err *os.File) error 
 	}
 	// A command's streams block, as every program expects them to: that is what Fd does to them.
 	rights := syscall.UnixRights(int(in.Fd()), int(out.Fd()), int(err.Fd()))
-	_ = one.socket.SetWriteDeadline(time.Now().Add(hearing))
+	_ = one.socket.SetWriteDeadline(time.Now().Add(hearing)) //nolint:forbidigo // by what the runtime's timers go by
 	n, _, bad := one.socket.WriteMsgUnix(order, rights, nil)
 	if bad == nil && n < len(order) {
 		_, bad = one.socket.Write(order[n:])
@@ -163,7 +162,7 @@ func (one *supervisor) run(settings shim.Settings, in, out, err *os.File) error 
 
 // tell gives it an order. One that has ended needs none.
 func (one *supervisor) tell(order string) {
-	_ = one.socket.SetWriteDeadline(time.Now().Add(hearing))
+	_ = one.socket.SetWriteDeadline(time.Now().Add(hearing)) //nolint:forbidigo // as above
 	_, _ = one.socket.Write([]byte(order))
 }
 

@@ -32,7 +32,7 @@ type watch struct {
 // start starts the program under a shim.
 func (p *process) start(stdin, stdout, stderr *os.File) (*watch, error) {
 	// It is only looked for here, and its variables put in order: of two of one name the last counts.
-	program := exec.CommandContext(context.Background(), p.args[0]) //nolint:gosec // to run what the project says is the point
+	program := exec.Command(p.args[0]) //nolint:gosec,noctx // to run what the project says is the point
 	program.Env = p.env
 	if program.Err != nil {
 		return nil, p.startError(program.Err) // it is not in PATH

@@ -121,7 +121,7 @@ func downgrade(t *testing.T, path string, schema int) {
 		"ALTER TABLE version DROP COLUMN headed", "ALTER TABLE version DROP COLUMN fix", "ALTER TABLE version DROP COLUMN run",
 		"ALTER TABLE version DROP COLUMN owner", "ALTER TABLE attempt DROP COLUMN downgrade",
 		"DROP TABLE waiting", "DROP TABLE waiter", "DROP TABLE preemption", "ALTER TABLE run DROP COLUMN pause",
-		"DROP INDEX lease_live", "CREATE INDEX lease_live ON lease (id) WHERE ended = 0",
+		"DROP INDEX run_active", "DROP INDEX lease_live", "CREATE INDEX lease_live ON lease (id) WHERE ended = 0",
 		"DELETE FROM goose_db_version WHERE version_id > 3", "PRAGMA user_version = 3",
 	}
 	if schema == 1 {
