@@ -92,7 +92,7 @@ func (c *Coordinator) bindTable(ctx context.Context, t *catalog.Table) (*worker.
 }
 
 func (c *Coordinator) commandOptions(t *catalog.Table) command.Options {
-	o := command.Options{Shims: c.Shims}
+	o := command.Options{Shims: c.Shims, Grace: c.grace()}
 	if c.wrap.writes(t.Name) {
 		o.Streams, o.Ended = c.wrap.Streams, c.wrap.Ended
 	}

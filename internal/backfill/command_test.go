@@ -52,6 +52,9 @@ func command(mode string) error {
 		}
 		return errors.New("not this time")
 	}
+	if mode == "round" {
+		return roundCommand()
+	}
 	factor, err := os.ReadFile("factor.txt")
 	if err != nil {
 		return err

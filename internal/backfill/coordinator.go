@@ -31,14 +31,18 @@ type Environment struct {
 	Holder ledger.Holder
 	// Alive reports whether a holder of this machine still runs.
 	Alive func(h ledger.Holder) bool
-	// Working reports whether commands that a holder of this machine has started may still run.
-	Working func(h ledger.Holder) bool
+	// Working reports whether a command of an attempt of a holder of this machine may still run, as far as that can be told. EndWork kills what
+	// of it can be found, and gives the processes that do not end.
+	Working func(h ledger.Holder, a ledger.AttemptID) bool
+	EndWork func(a ledger.AttemptID) (left []int)
 	// FindJob looks at a process of this machine that Headway did not start; EndJob ends one with all that it has started, if it is still the same.
 	FindJob func(pid int) (Job, error)
 	EndJob  func(ctx context.Context, h ledger.Holder, grace time.Duration) error
 	Log     *slog.Logger
 	// Shims are what commands run under. Without them, tables made by commands are refused.
 	Shims *command.Shims
+	// LeaseTTL is for how long leases are granted, from which the trust in them and the grace of commands follow; 0: 60 s.
+	LeaseTTL time.Duration
 	// Sources and Warehouses open the drivers; the wiring provides them.
 	OpenLedger    func(ctx context.Context, url, dir string, readOnly bool) (ledger.Ledger, error)
 	OpenWarehouse func(ctx context.Context, w *catalog.Warehouse, dir string, readOnly bool) (warehouse.Warehouse, error)

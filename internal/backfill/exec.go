@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/history"
 	"github.com/headway-data/headway/internal/ledger"
 	"github.com/headway-data/headway/internal/plan"
 )
@@ -58,22 +59,25 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 	}
 	req.How = c.wrap.how(opts)
 	if resume {
-		of, left, err := c.leftOf(ctx, req)
+		of, done, err := c.doneOf(ctx, req)
 		if err != nil {
 			return nil, err
 		}
-		if of != "" {
-			req.Of = of
-			some := false
-			for name := range sets {
-				sets[name] = sets[name].Intersect(left[name])
-				some = some || !sets[name].Empty()
-			}
-			if !some {
-				return nil, nil //nolint:nilnil // nothing is left
-			}
-		} else if opts.OnNothingToResume != nil {
+		if of == "" && opts.OnNothingToResume != nil {
 			opts.OnNothingToResume()
+		}
+		req.Of = of
+		some := false
+		for name := range sets {
+			sets[name] = sets[name].Minus(done[name])
+			some = some || !sets[name].Empty()
+		}
+		if !some {
+			return nil, nil //nolint:nilnil // nothing is left
+		}
+		opts.Done = func(ctx context.Context) (map[string]calendar.Set, error) {
+			_, done, err := c.doneOf(ctx, req)
+			return done, err
 		}
 	}
 	return c.execute(ctx, sight, req, sets, opts)
@@ -145,40 +149,53 @@ func (c *Coordinator) refuseHeld(ctx context.Context, sets map[string]calendar.S
 	return &ledger.ConflictError{Conflicts: conflicts}
 }
 
-// leftOf finds the last run of the same work, and what is left of it: a set, whatever order it worked in. What those published that did a part
-// of its rest counts.
-func (c *Coordinator) leftOf(ctx context.Context, req execRequest) (ledger.RunID, map[string]calendar.Set, error) {
+// doneOf finds the last run of the same work, and what of it is done, by table: what it has published and those have that did its rest, in
+// whatever order, unless it is in doubt by now, since somebody began to write it again and did not come to an end. What it left to others when it
+// was trimmed is not done by that.
+func (c *Coordinator) doneOf(ctx context.Context, req execRequest) (ledger.RunID, map[string]calendar.Set, error) {
 	const looked = 1000
 	runs, err := c.Ledger.Runs(ctx, ledger.RunFilter{Table: req.Tables[0], Limit: looked})
 	if err != nil {
 		return "", nil, fmt.Errorf("look for the exec to resume: %w", err)
 	}
 	var last ledger.RunID
-	var left, rests map[string]calendar.Set // of the whole work; what its rests did not do
+	done := map[string]calendar.Set{}
 	for i := range runs {
 		var was execRequest
 		if json.Unmarshal(runs[i].Request, &was) != nil || !was.same(req) {
 			continue
 		}
 		last = ledger.RunID(firstOf(string(last), string(runs[i].ID)))
-		if left, err = c.unpublished(ctx, &runs[i]); err != nil {
+		published, err := c.publishedBy(ctx, &runs[i])
+		if err != nil {
 			return "", nil, err
+		}
+		for name, set := range published {
+			done[name] = done[name].Union(set)
 		}
 		if was.Of == "" {
 			break
 		}
-		if rests == nil {
-			rests = map[string]calendar.Set{}
-		}
-		for _, claim := range runs[i].Sets {
-			name := c.Keys[claim.Table]
-			rests[name] = rests[name].Union(claim.Set.Minus(left[name]))
+	}
+	snapshot, err := c.Ledger.Snapshot(ctx, req.Tables)
+	if err != nil {
+		return "", nil, fmt.Errorf("read what stands: %w", err)
+	}
+	for name := range done {
+		done[name] = done[name].Minus(doubtful(snapshot.Table(c.Tables[name].Key)))
+	}
+	return last, done, nil
+}
+
+// doubtful are the partitions of which nobody knows what stands there.
+func doubtful(h *history.Table) calendar.Set {
+	var in []calendar.Interval
+	for _, s := range h.Segments {
+		if s.Content == history.InDoubt {
+			in = append(in, s.Interval)
 		}
 	}
-	for name := range left {
-		left[name] = left[name].Minus(rests[name])
-	}
-	return last, left, nil
+	return calendar.NewSet(in...).Union(h.Unsettled)
 }
 
 // same reports whether two requests are for the same work, whatever run's rest it is.
@@ -191,22 +208,32 @@ func (r execRequest) same(other execRequest) bool {
 
 // unpublished are the partitions that a run was to write and has not, by table.
 func (c *Coordinator) unpublished(ctx context.Context, r *ledger.RunRecord) (map[string]calendar.Set, error) {
+	published, err := c.publishedBy(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	left := map[string]calendar.Set{}
 	for _, claim := range r.Sets {
 		if name, ok := c.Keys[claim.Table]; ok {
-			left[name] = claim.Set
+			left[name] = claim.Set.Minus(published[name])
 		}
 	}
+	return left, nil
+}
+
+// publishedBy are the partitions that a run has published, by table.
+func (c *Coordinator) publishedBy(ctx context.Context, r *ledger.RunRecord) (map[string]calendar.Set, error) {
 	attempts, err := c.Ledger.Attempts(ctx, ledger.AttemptFilter{Run: r.ID, Limit: maxAttempts})
 	if err != nil {
 		return nil, fmt.Errorf("read the attempts of run %s: %w", r.ID, err)
 	}
+	out := map[string]calendar.Set{}
 	for _, a := range attempts {
 		if name, ok := c.Keys[a.Table]; ok {
-			left[name] = left[name].Minus(a.Published)
+			out[name] = out[name].Union(a.Published)
 		}
 	}
-	return left, nil
+	return out, nil
 }
 
 // maxAttempts bounds how many attempts of a run are looked at.

@@ -85,11 +85,13 @@ func (s *site) environment() backfill.Environment {
 		NewID: func(prefix string) string {
 			return fmt.Sprintf("%s-%06d", prefix, s.ids.Add(1))
 		},
-		Lookup: os.LookupEnv,
-		Random: func() float64 { return 0 },
-		Holder: s.holder(),
-		Alive:  s.alive,
-		Log:    slog.New(slog.DiscardHandler),
+		Lookup:  os.LookupEnv,
+		Random:  func() float64 { return 0 },
+		Holder:  s.holder(),
+		Alive:   s.alive,
+		Working: func(ledger.Holder, ledger.AttemptID) bool { return false },
+		EndWork: func(ledger.AttemptID) []int { return nil },
+		Log:     slog.New(slog.DiscardHandler),
 		OpenLedger: func(ctx context.Context, url, dir string, _ bool) (ledger.Ledger, error) {
 			l, err := openLedger(ctx, filepath.Join(dir, strings.TrimPrefix(url, "sqlite:")), machine, s.now)
 			if err != nil {

@@ -200,12 +200,10 @@ func (c *Coordinator) FenceCheck(ctx context.Context, table string, token histor
 func (c *Coordinator) askFence(ctx context.Context, table string, token history.Token, set calendar.Set, a *ledger.AttemptRecord) (*FenceAnswer, error) {
 	t := c.Tables[table]
 	out := &FenceAnswer{May: true, Set: set, Why: fmt.Sprintf("attempt %s of run %s may write %s %s", a.ID, a.Run, table, c.Format(table, set))}
-	brief, cancel := context.WithTimeout(ctx, glance)
-	end, err := t.Warehouse.Turn(brief)
-	cancel()
+	end, err := briefTurn(ctx, t.Warehouse)
+	defer end()
 	if err == nil {
 		err = t.Warehouse.Raise(ctx, warehouse.Fence{Table: t.Key, Set: set, Token: token})
-		end()
 	}
 	var (
 		fenced *warehouse.FencedError

@@ -135,18 +135,39 @@ func (c *Coordinator) turns(ctx context.Context) (end func(), err error) {
 		}
 	}
 	for name, w := range c.warehouses {
-		brief, cancel := context.WithTimeout(ctx, glance)
-		one, err := w.Turn(brief)
-		if err == nil {
-			ends = append(ends, one)
-			_, err = w.Bind(brief, "SELECT 1")
-		}
-		cancel()
+		one, err := briefTurn(ctx, w)
+		ends = append(ends, one)
 		if err != nil {
 			return end, fmt.Errorf("warehouse %s: %w", name, err)
 		}
 	}
 	return end, nil
+}
+
+// briefTurn opens a warehouse for a turn if nobody else has it. How long it takes to open it, on a machine that is busy, is another matter. end is
+// to be called whatever the error.
+func briefTurn(ctx context.Context, w warehouse.Warehouse) (end func(), err error) {
+	var ends []func()
+	open := func(ctx context.Context) error {
+		end, err := w.Turn(ctx)
+		if err != nil {
+			return err
+		}
+		ends = append(ends, end)
+		_, err = w.Bind(ctx, "SELECT 1")
+		return err
+	}
+	brief, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	err = open(brief)
+	if _, locked := errors.AsType[*warehouse.LockedError](err); err != nil && !locked && brief.Err() != nil && ctx.Err() == nil {
+		err = open(ctx)
+	}
+	return func() {
+		for _, end := range ends {
+			end()
+		}
+	}, err
 }
 
 // keepDropped keeps expecting dates that a calendar has lost although they are materialized: that is drift, not a smaller calendar (rule 18).

@@ -112,9 +112,9 @@ func (r *runner) insideOf(conflict *ledger.ConflictError) error {
 
 // acquire asks for the lease once.
 func (r *runner) acquire(ctx context.Context, id ledger.LeaseID, claims []ledger.Claim) error {
-	r.trust = executor.NewTrust(r.Boot, r.Boot()+trusted) // from before the ledger's deadline is set
+	r.trust = executor.NewTrust(r.Boot, r.Boot()+r.trusted()) // from before the ledger's deadline is set
 	lease, err := r.Ledger.Acquire(ctx, ledger.LeaseRequest{
-		ID: id, Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, Reads: r.opts.Reads, TTL: leaseTTL,
+		ID: id, Run: r.record.ID, Class: r.opts.Class, Holder: r.Holder, Writes: claims, Reads: r.opts.Reads, TTL: r.leaseTTL(),
 		Settles: true, Reason: r.opts.Reason, Wait: r.opts.OnConflict == PolicyWait, Preempt: r.opts.OnConflict == PolicyPreempt,
 	})
 	if err != nil {

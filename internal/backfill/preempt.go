@@ -68,20 +68,33 @@ func (r *runner) preempted(ctx context.Context) ([]ledger.Preemption, error) {
 	return runs[0].Preempted, nil
 }
 
-// awaitWriters waits, before what a live run had in flight is settled, until its commands are gone that write to these tables themselves: no
+// awaitWriters waits, before what other runs had in flight is settled, until their commands are gone that write to these tables themselves: no
 // fence keeps them out. A run that has lost partitions stops them within moments; the shims stop them when their lease is over, whatever
-// happens to the run. Others need not be waited for: they publish through the fence.
+// happens to the run. What is left after that is killed: whoever was to do so has been killed himself, or suspended. Commands that only stage
+// are killed where their run is gone, and else not waited for: what they stage is never published.
 func (r *runner) awaitWriters(ctx context.Context) error {
 	began := r.Boot()
 	for _, left := range r.lease.Settle {
 		t := r.Tables[r.Keys[left.Table]]
-		if t.Command == nil || t.Write != catalog.Direct {
+		if t.Command == nil {
 			continue
 		}
 		for {
-			writing, err := r.writing(ctx, left)
-			if err != nil || !writing || r.Boot()-began > leaseTTL {
-				return err
+			at, err := r.writing(ctx, left, t.Write == catalog.Direct)
+			if err != nil || len(at) == 0 {
+				if err != nil {
+					return err
+				}
+				break
+			}
+			waited := r.Boot() - began
+			for _, a := range at {
+				if (a.dead || waited >= r.grace()+r.hearing()) && len(r.EndWork(a.ID)) > 0 && waited > r.leaseTTL() {
+					return a.refusal(t.Name)
+				}
+			}
+			if waited > r.leaseTTL() {
+				break // where it cannot be told who works for whom
 			}
 			select {
 			case <-ctx.Done():
@@ -93,25 +106,47 @@ func (r *runner) awaitWriters(ctx context.Context) error {
 	return nil
 }
 
-// writing reports whether a command of another run may still write a set.
-func (r *runner) writing(ctx context.Context, left ledger.Claim) (bool, error) {
+// hearing is how long after its time of grace a command that has lost its lease may still be left to those who are to end it: 2 of 60 s.
+func (e Environment) hearing() time.Duration { return e.leaseTTL() / 30 }
+
+// A working is an attempt of another run whose command may still run.
+type working struct {
+	ledger.AttemptRecord
+	dead bool // the process that holds its lease is gone
+}
+
+// refusal says that two would write a table at once.
+func (a working) refusal(table string) error {
+	return &RefusedError{
+		What: fmt.Sprintf("what attempt %s of run %s has started still writes %s, and does not end, not even by KILL", a.ID, a.Run, table),
+		Next: "find its processes by " + string(a.ID) + " in their environment, and run again when they have ended",
+	}
+}
+
+// writing gives the attempts of other runs of this machine whose commands may still write a set: all of them, or, if not waited, those alone
+// whose runs are gone.
+func (r *runner) writing(ctx context.Context, left ledger.Claim, all bool) ([]working, error) {
 	attempts, err := r.Ledger.Attempts(ctx, ledger.AttemptFilter{Table: left.Table, Set: left.Set})
 	if err != nil {
-		return false, fmt.Errorf("look for who writes %s: %w", r.NameOf(left.Table), err)
+		return nil, fmt.Errorf("look for who writes %s: %w", r.NameOf(left.Table), err)
 	}
+	var out []working
 	for _, a := range attempts {
 		if a.State != ledger.AttemptRunning || a.Run == r.record.ID {
 			continue
 		}
 		runs, err := r.Ledger.Runs(ctx, ledger.RunFilter{ID: a.Run, Limit: 1})
 		if err != nil {
-			return false, fmt.Errorf("look at run %s: %w", a.Run, err)
+			return nil, fmt.Errorf("look at run %s: %w", a.Run, err)
 		}
-		if len(runs) == 1 && runs[0].Holder.Host == r.Holder.Host && r.Working(runs[0].Holder) {
-			return true, nil
+		if len(runs) == 0 || runs[0].Holder.Host != r.Holder.Host {
+			continue
+		}
+		if dead := !r.Alive(runs[0].Holder); (all || dead) && r.Working(runs[0].Holder, a.ID) {
+			out = append(out, working{AttemptRecord: a, dead: dead})
 		}
 	}
-	return false, nil
+	return out, nil
 }
 
 // A Taking is what was taken from a run and nobody has published since.

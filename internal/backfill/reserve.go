@@ -148,9 +148,9 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(askEvery)
+		tick := time.NewTicker(min(askEvery, r.renewEvery()))
 		defer tick.Stop()
-		due, misses := r.Boot()+leaseTTL/4, 0
+		due, misses := r.Boot()+r.renewEvery(), 0
 		for {
 			select {
 			case <-quit:
@@ -171,7 +171,7 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 			if now < due {
 				continue
 			}
-			due = now + leaseTTL/4
+			due = now + r.renewEvery()
 			live, err := r.renew(ctx)
 			why := error(nil)
 			switch {
@@ -200,6 +200,6 @@ func (r *runner) renew(ctx context.Context) (bool, error) {
 	if err != nil || len(live) == 0 {
 		return false, err //nolint:wrapcheck // it is told of with what it means
 	}
-	r.trust.Extend(asked + trusted)
+	r.trust.Extend(asked + r.trusted())
 	return true, nil
 }

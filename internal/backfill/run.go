@@ -21,11 +21,26 @@ import (
 
 // The bounds of a run.
 const (
-	leaseTTL = 60 * time.Second
-	// trusted is for how long a holder trusts its lease. The rest is for ending what works under it: TERM, 10 s of grace, KILL.
-	trusted   = leaseTTL * 3 / 4
-	maxEvents = 5_000 // events of a run that are kept with its record
+	defaultLeaseTTL = 60 * time.Second
+	maxEvents       = 5_000 // events of a run that are kept with its record
 )
+
+// leaseTTL is for how long a lease is granted.
+func (e Environment) leaseTTL() time.Duration {
+	if e.LeaseTTL > 0 {
+		return e.LeaseTTL
+	}
+	return defaultLeaseTTL
+}
+
+// trusted is for how long a holder trusts its lease: 45 of 60 s. The rest is for ending what works under it: TERM, grace, KILL.
+func (e Environment) trusted() time.Duration { return e.leaseTTL() * 3 / 4 }
+
+// renewEvery is how often a lease is renewed: a third of the trust in it.
+func (e Environment) renewEvery() time.Duration { return e.leaseTTL() / 4 }
+
+// grace is how long a command has from TERM to KILL: 10 of 60 s.
+func (e Environment) grace() time.Duration { return e.leaseTTL() / 6 }
 
 // DefaultAtOnce is how many chunks of a run are computed at the same time where nobody says otherwise.
 const DefaultAtOnce = 4
@@ -53,6 +68,8 @@ type RunOptions struct {
 	Expect         []Expectation
 	// Stall, for the demonstration and for tests: see worker.Worker.
 	Stall func(ctx context.Context)
+	// Done is asked once the lease is granted: what of the plan has been done meanwhile, and is not computed again though it was named. nil: nothing.
+	Done func(ctx context.Context) (map[string]calendar.Set, error)
 	// OnStart is told the run's id before anything is done; OnEvent each event, in order, from one goroutine.
 	OnStart func(id ledger.RunID, total int)
 	OnEvent func(seq int, e run.Event, r *run.Run)
@@ -147,7 +164,8 @@ func (r *runner) begin(ctx context.Context, claims []ledger.Claim) error {
 // exitKilled is what a shell says of a process that was killed.
 const exitKilled = 137
 
-// buryDead ends the records of runs whose process is gone: it could not do so itself.
+// buryDead ends the records of runs whose process is gone, and what their commands have left running: it could not do so itself, and whoever stood
+// over the commands may be gone as well.
 func (r *runner) buryDead(ctx context.Context) error {
 	runs, err := r.Ledger.Runs(ctx, ledger.RunFilter{Active: true})
 	if err != nil {
@@ -160,6 +178,26 @@ func (r *runner) buryDead(ctx context.Context) error {
 		other.State, other.Ended, other.EndedAt, other.Exit = ledger.RunState(run.Stopped), true, r.Now(), exitKilled
 		if err := r.Ledger.PutRun(ctx, other); err != nil {
 			return fmt.Errorf("store the end of run %s: %w", other.ID, err)
+		}
+		if err := r.endWorkOf(ctx, other.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endWorkOf kills what the commands of a run have left running.
+func (r *runner) endWorkOf(ctx context.Context, id ledger.RunID) error {
+	attempts, err := r.Ledger.Attempts(ctx, ledger.AttemptFilter{Run: id})
+	if err != nil {
+		return fmt.Errorf("look for what run %s left: %w", id, err)
+	}
+	for _, a := range attempts {
+		if a.State != ledger.AttemptRunning {
+			continue
+		}
+		if left := r.EndWork(a.ID); len(left) > 0 {
+			r.Log.Warn("processes of a run that is gone do not end, not even by KILL", "run", id, "attempt", a.ID, "processes", left)
 		}
 	}
 	return nil
@@ -225,6 +263,15 @@ func (r *runner) work(ctx context.Context) error {
 		return err
 	}
 	w := r.worker()
+	if r.opts.Done != nil {
+		done, err := r.opts.Done(ctx)
+		if err != nil {
+			return err
+		}
+		for name := range w.Named {
+			w.Named[name] = w.Named[name].Minus(done[name])
+		}
+	}
 	seq := 0
 	dispatcher := &local.Dispatcher{Log: r.Log, Pauses: r.pauses}
 	return dispatcher.Run(ctx, r.machine, r.heard(w.Do), func(e run.Event) {

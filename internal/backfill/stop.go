@@ -75,7 +75,7 @@ func (c *Coordinator) StopRun(ctx context.Context, r *ledger.RunRecord, hold boo
 	if adoptedOf(r) != nil { // nobody but us can tell it
 		return out, c.endAdopted(ctx, &out.Run)
 	}
-	patience := leaseTTL
+	patience := c.leaseTTL()
 	if hold {
 		patience = lastWords
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/willabides/kongplete"
@@ -48,6 +49,8 @@ type commands struct {
 	Env     string `help:"Environment of the project file." placeholder:"NAME" env:"HEADWAY_ENV"`
 	Output  string `help:"Form of the answer: text, json or jsonl." enum:"text,json,jsonl" default:"text" short:"o"`
 	Quiet   bool   `help:"No progress on stderr." short:"q"`
+
+	LeaseTTL time.Duration `hidden:"" help:"For how long leases are granted; for tests." env:"HEADWAY_LEASE_TTL"`
 
 	Init     initCmd     `cmd:"" group:"project" help:"Make a project that runs at once."`
 	Validate validateCmd `cmd:"" group:"project" help:"Check the project file; with --connect also the SQL."`
@@ -150,6 +153,7 @@ func Main(ctx context.Context, p *Process, args []string) int {
 		}
 		return inv.fail(err)
 	}
+	p.LeaseTTL = flags.LeaseTTL
 	if err := k.Run(inv); err != nil {
 		return inv.fail(err)
 	}

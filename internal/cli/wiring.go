@@ -42,7 +42,8 @@ func NewProcess(dir, version string, signal func() int) *Process {
 			EndJob: func(ctx context.Context, h ledger.Holder, grace time.Duration) error {
 				return foreign.End(ctx, h.PID, func() bool { return sqlite.Alive(h) }, grace)
 			},
-			Working:       func(h ledger.Holder) bool { return sqlite.Alive(h) && shim.Under(h.PID) },
+			Working:       working,
+			EndWork:       func(a ledger.AttemptID) []int { return shim.KillMarked(string(a), endWorkWithin) },
 			Log:           log,
 			OpenLedger:    openLedger,
 			OpenWarehouse: warehouseOpener(patience, log),
@@ -61,6 +62,18 @@ func NewProcess(dir, version string, signal func() int) *Process {
 
 // RunUnder says how this program is started again, under which commands run then: see shim.Self. It is for programs that are a shim, if asked.
 func (p *Process) RunUnder(self []string) { p.Self, p.Shims = self, command.NewShims(self) }
+
+// endWorkWithin is how long killed processes may take to end. Only those that the kernel holds take any time.
+const endWorkWithin = 10 * time.Second
+
+// working reports whether a command of an attempt may still run. Where a process's environment cannot be seen, it may while the holder has
+// started anything.
+func working(h ledger.Holder, a ledger.AttemptID) bool {
+	if shim.SeesMarks {
+		return len(shim.Marked(string(a))) > 0
+	}
+	return sqlite.Alive(h) && shim.Under(h.PID)
+}
 
 // findJob looks at a process that already runs.
 func findJob(pid int) (backfill.Job, error) {

@@ -76,8 +76,11 @@ type Task struct {
 	// Progress, if given, is told now and then how many partitions the task has done so far, by its own account; 0 when that does not count any
 	// more. It is called from one goroutine at a time.
 	Progress func(partitions int)
-	Dir      string    // the project folder, absolute
-	Log      io.Writer // takes the output of commands, line by line
+	// Confirm is asked right before a program starts that writes to the table itself, when others can already find the process that will supervise
+	// it: an error keeps it from starting. nil: nobody is asked.
+	Confirm func(ctx context.Context) error
+	Dir     string    // the project folder, absolute
+	Log     io.Writer // takes the output of commands, line by line
 	// Lookup resolves ${NAME} and ${file:path} in the environment of commands.
 	Lookup func(name string) (value string, ok bool)
 }

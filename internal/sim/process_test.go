@@ -100,11 +100,12 @@ func (p *process) environment() backfill.Environment {
 			p.ids++
 			return fmt.Sprintf("%s-p%d-%d", prefix, p.pid, p.ids)
 		},
-		Lookup: func(string) (string, bool) { return "", false },
-		Random: func() float64 { return 0.5 },
-		Holder: p.holder(),
-		Alive:  w.alive,
-		Working: func(h ledger.Holder) bool { // a shim ends what works under it when trust is over
+		Lookup:  func(string) (string, bool) { return "", false },
+		Random:  func() float64 { return 0.5 },
+		Holder:  p.holder(),
+		Alive:   w.alive,
+		EndWork: func(ledger.AttemptID) []int { return nil }, // the shims of this world are never killed
+		Working: func(h ledger.Holder, _ ledger.AttemptID) bool { // a shim ends what works under it when trust is over
 			other := w.process(h)
 			return other != nil && !other.dead && other.writes != nil && !other.writes.Over()
 		},

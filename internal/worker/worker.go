@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headway-data/headway/internal/calendar"
+	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/dispatch"
 	"github.com/headway-data/headway/internal/executor"
 	"github.com/headway-data/headway/internal/executor/query"
@@ -274,7 +275,31 @@ func (w *Worker) task(t *Table, a *ledger.Attempt, j judged, number int, log io.
 		up := w.Tables[in.Table]
 		task.Inputs[in.Table] = executor.Input{Relation: w.Relations[in.Table], Axis: up.Axis, Reach: j.reach[in.Table]}
 	}
+	if t.Write == catalog.Direct {
+		task.Confirm = func(ctx context.Context) error { return w.confirm(ctx, t, a) }
+	}
 	return task
+}
+
+// confirm reports by ErrLost that the lease does not claim an attempt's partitions any more. Between the attempt's start and that of its command
+// somebody may have taken them, and seen nobody who writes there.
+func (w *Worker) confirm(ctx context.Context, t *Table, a *ledger.Attempt) error {
+	leases, err := w.Ledger.Leases(ctx, ledger.LeaseFilter{ID: w.Lease.ID})
+	if err != nil {
+		return fmt.Errorf("look whether %s may still be written: %w", t.Name, err)
+	}
+	var claimed calendar.Set
+	for _, lease := range leases {
+		for _, claim := range lease.Writes {
+			if claim.Table == t.Key {
+				claimed = claimed.Union(claim.Set)
+			}
+		}
+	}
+	if !claimed.Covers(a.Set) {
+		return fmt.Errorf("the command of %s was not started: %w", t.Name, ledger.ErrLost)
+	}
+	return nil
 }
 
 // failure accounts for a set that was not published because of an error.

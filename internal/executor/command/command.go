@@ -240,20 +240,35 @@ func (j *job) command(ctx context.Context, part calendar.Set) error {
 	s.stages, s.report, s.parent = j.stages, j.report, j.parent()
 	first := j.tasks[0]
 	p := &process{
-		table: j.name(),
-		part:  first.Target.Axis.FormatSet(part, 3),
-		args:  s.arguments(first.Table.Command.Args, s.token()),
-		env:   slices.Concat(j.parent(), j.own, s.variables()),
-		dir:   first.Dir,
-		shims: j.options.Shims,
-		trust: first.Trust,
-		grace: j.options.Grace,
-		drain: j.options.Drain,
-		out:   j.out,
+		table:   j.name(),
+		part:    first.Target.Axis.FormatSet(part, 3),
+		attempt: first.Attempt,
+		confirm: j.confirm,
+		args:    s.arguments(first.Table.Command.Args, s.token()),
+		env:     slices.Concat(j.parent(), j.own, s.variables()),
+		dir:     first.Dir,
+		shims:   j.options.Shims,
+		trust:   first.Trust,
+		grace:   j.options.Grace,
+		drain:   j.options.Drain,
+		out:     j.out,
 
 		streams: j.options.Streams,
 	}
 	return p.run(ctx)
+}
+
+// confirm asks whether the command may start.
+func (j *job) confirm(ctx context.Context) error {
+	for _, t := range j.tasks {
+		if t.Confirm == nil || t.Set.Empty() {
+			continue
+		}
+		if err := t.Confirm(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parent is what commands inherit.

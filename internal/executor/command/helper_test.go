@@ -129,6 +129,19 @@ func programs() map[string]func(args []string) {
 		"chain":   chain,
 		// killshim FIFO: kills what supervises it.
 		"killshim": func(args []string) { hold(args[0]); _ = syscall.Kill(os.Getppid(), syscall.SIGKILL); forever() },
+		// killshimfamily FIFO: the same, when it has started descendants in every way. stopshimfamily FIFO: suspends it.
+		"killshimfamily": func(args []string) { family(args[0]); _ = syscall.Kill(os.Getppid(), syscall.SIGKILL); forever() },
+		"stopshimfamily": func(args []string) {
+			family(args[0])
+			_ = syscall.Kill(os.Getppid(), syscall.SIGSTOP)
+			fmt.Println("ready")
+			forever()
+		},
+		// killshimafter FIFO: a command that ends by itself and leaves others behind, whose shim is killed at that moment.
+		"killshimafter": func(args []string) {
+			family(args[0])
+			check(exec.Command("sh", "-c", fmt.Sprintf("while kill -0 %d; do :; done 2>/dev/null; kill -9 %d", os.Getpid(), os.Getppid())).Start())
+		},
 		// orphan-quiet FIFO: a process that starts another in a session of its own, and ends.
 		"orphan-quiet": func(args []string) { child("hang", args[0], &syscall.SysProcAttr{Setsid: true}); say() },
 		"stubborn-quiet": func(args []string) {

@@ -24,13 +24,15 @@ const dying = 10 * time.Second
 // A process is one run of a command, under a shim.
 type process struct {
 	table, part string // for messages
+	attempt     string // by which what it has started is known
 	args        []string
 	env         []string
 	dir         string
 	shims       *Shims
-	trust       *executor.Trust // of the lease
-	grace       time.Duration   // from TERM to KILL
-	drain       time.Duration   // how long what it left behind may write its last words once the program has ended
+	confirm     func(ctx context.Context) error // asked before the program starts
+	trust       *executor.Trust                 // of the lease
+	grace       time.Duration                   // from TERM to KILL
+	drain       time.Duration                   // how long what it left behind may write its last words once the program has ended
 	out         *output
 	streams     *Streams // of this process, where the command shares them
 }
@@ -49,7 +51,7 @@ func (p *process) run(ctx context.Context) error {
 		defer in.Close() //nolint:errcheck // nothing was read
 	}
 	if p.streams != nil && p.streams.Inherit {
-		w, err := p.start(in, p.streams.Out, p.streams.Err)
+		w, err := p.start(ctx, in, p.streams.Out, p.streams.Err)
 		if err != nil {
 			return err
 		}
@@ -60,7 +62,7 @@ func (p *process) run(ctx context.Context) error {
 		return fmt.Errorf("make pipes for the command of %s: %w", p.table, err)
 	}
 	defer streams.close()
-	w, err := p.start(in, streams.out.w, streams.err.w)
+	w, err := p.start(ctx, in, streams.out.w, streams.err.w)
 	if err != nil {
 		return err
 	}
@@ -122,8 +124,7 @@ func (p *process) verdict(ctx context.Context, w *watch, over bool, last []strin
 	case w.broken != "":
 		return fmt.Errorf("the command of %s (%s) cannot be supervised: %s", p.table, p.args[0], w.broken)
 	case !w.ended:
-		return fmt.Errorf("the command of %s (%s) was killed, since the headway process that supervised it was: what it had started "+
-			"in sessions of their own may still run%s", p.table, p.part, quote(last))
+		return fmt.Errorf("the command of %s (%s) was killed, since the headway process that supervised it was%s%s", p.table, p.part, w.mayLive(), quote(last))
 	}
 	if !over {
 		p.out.say("something that the command started does not end, not even by KILL, and is left behind")

@@ -22,6 +22,7 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/executor"
+	"github.com/headway-data/headway/internal/executor/shim"
 	"github.com/headway-data/headway/internal/warehouse"
 )
 
@@ -174,14 +175,49 @@ func TestDeadlineOver(t *testing.T) {
 	}
 }
 
-// TestShimKilled: who kills the shim kills the command, and is told of.
+// TestShimKilled: who kills the shim kills the command with all that it has started, whatever session or parent it has by now.
 func TestShimKilled(t *testing.T) {
+	for program, want := range map[string]string{"killshim": "that supervised it was", "killshimfamily": "that supervised it was", "killshimafter": ""} {
+		l := newLeash(t)
+		one := task(t, set(5), program, l.path)
+		one.Attempt = filepath.Base(l.path) + program // its mark, which nobody else has
+		_, _, _, err := produce(t, &store{}, one, Options{Environ: marking(l), Drain: time.Minute})
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", program, err)
+		}
+		if left := marked(t, marks(l)); len(left) > 0 {
+			t.Errorf("%s: %v are left", program, left)
+		}
+		l.dead(t)
+	}
+}
+
+// TestShimSuspended: a shim that does not hear does not keep the command from being stopped.
+func TestShimSuspended(t *testing.T) {
 	l := newLeash(t)
-	one := task(t, set(5), "killshim", l.path)
-	if _, _, _, err := produce(t, &store{}, one, Options{}); err == nil || !strings.Contains(err.Error(), "that supervised it was") {
-		t.Errorf("got %v", err)
+	one := task(t, set(5), "stopshimfamily", l.path)
+	one.Attempt = filepath.Base(l.path)
+	if log, err := stopped(t, one, Options{Grace: 50 * time.Millisecond, Environ: marking(l)}); !errors.Is(err, errLost) {
+		t.Errorf("%v: %s", err, log)
+	}
+	if left := marked(t, marks(l)); len(left) > 0 {
+		t.Errorf("%v are left", left)
 	}
 	l.dead(t)
+}
+
+// TestConfirm: when it is asked whether the program may start, the shim can be found by its mark; and if it may not, nothing is started.
+func TestConfirm(t *testing.T) {
+	one := task(t, set(5), "echo", "started")
+	one.Attempt = "a-" + filepath.Base(t.TempDir()) + t.Name()
+	found := 0
+	one.Confirm = func(context.Context) error { found = len(shim.Marked(one.Attempt)); return errLost }
+	if _, _, log, err := produce(t, &store{}, one, Options{}); !errors.Is(err, errLost) || strings.Contains(log, "started") {
+		t.Errorf("%v, log %q", err, log)
+	}
+	if found != 1 || len(shim.Marked(one.Attempt)) > 0 {
+		t.Errorf("%d processes carried the mark, want the shim alone; now %v do", found, shim.Marked(one.Attempt))
+	}
 }
 
 // TestRunaway: what has a session of its own may still say its last words, too.

@@ -15,6 +15,7 @@ import (
 	"github.com/headway-data/headway/internal/calendar"
 	"github.com/headway-data/headway/internal/catalog"
 	"github.com/headway-data/headway/internal/executor"
+	"github.com/headway-data/headway/internal/executor/shim"
 )
 
 // ranges cuts a set where an expected partition lies between two of its members that is not in the set: a command computes its whole
@@ -96,6 +97,7 @@ func (s *setting) variables() []string {
 	return []string{
 		"HEADWAY_RUN_ID=" + acting.Run,
 		"HEADWAY_ATTEMPT=" + acting.Attempt,
+		shim.Mark + "=" + strings.Join(s.attempts(), ","),
 		"HEADWAY_TABLE=" + s.tasks[0].Table.Name,
 		"HEADWAY_FROM=" + s.from,
 		"HEADWAY_TO=" + s.to,
@@ -109,6 +111,15 @@ func (s *setting) variables() []string {
 		"HEADWAY_REPORT=" + s.report,
 		"TRACEPARENT=" + traceparent(s.parent, acting.Run, acting.Attempt),
 	}
+}
+
+// attempts are those of all tables that the command makes.
+func (s *setting) attempts() []string {
+	out := make([]string, 0, len(s.tasks))
+	for _, t := range s.tasks {
+		out = append(out, t.Attempt)
+	}
+	return out
 }
 
 // A leaseJSON is a table's part of HEADWAY_LEASES: what the command may write, and with which token.

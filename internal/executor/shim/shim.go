@@ -32,6 +32,22 @@ import (
 // Word is the first argument that makes a binary the shim.
 const Word = "__shim"
 
+// Mark is the variable by which the processes of attempts are known when nobody stands over them any more: the ids of the attempts that a command
+// works for, by commas. A command's children inherit it. A shim is known by the first of them as the name of its process, from before it starts
+// the command until nothing of it is left.
+const Mark = "HEADWAY_ATTEMPTS"
+
+// attempt is the first attempt that a command works for; "" where it works for none.
+func (s Settings) attempt() string {
+	for _, v := range s.Env {
+		if list, ok := strings.CutPrefix(v, Mark+"="); ok {
+			first, _, _ := strings.Cut(list, ",")
+			return first
+		}
+	}
+	return ""
+}
+
 // socketFile is the descriptor of the socket.
 const socketFile = 3
 
@@ -114,6 +130,7 @@ func Main([]string) int {
 
 // Orders that a shim takes, each a line. Where no command runs, all but the one to run one mean nothing.
 const (
+	OrderGo    = "go\n"   // the command may start, after Ready; nothing is started before
 	OrderStop  = "stop\n" // TERM to all, KILL after the time of grace
 	OrderKill  = "kill\n" // KILL to all that is left
 	orderUntil = "until "
@@ -135,6 +152,7 @@ type Kind string
 
 // The kinds of reports, and what their numbers are.
 const (
+	Ready    Kind = "ready"    // the shim can be found by its mark, and waits for the word to start the command
 	Started  Kind = "started"  // the command runs; its process id
 	Refused  Kind = "refused"  // it could not be started; the errno
 	Broken   Kind = "broken"   // the shim cannot do what it is for, so it started nothing

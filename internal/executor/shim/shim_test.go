@@ -79,6 +79,15 @@ func launch(t *testing.T) *shimmed {
 // run has it run a command, whose output the test reads.
 func (c *shimmed) run(t *testing.T, s Settings) {
 	t.Helper()
+	c.prepare(t, s)
+	if _, err := c.socket.Write([]byte(OrderGo)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prepare tells it of a command, which is not to start yet.
+func (c *shimmed) prepare(t *testing.T, s Settings) {
+	t.Helper()
 	if s.Env == nil {
 		s.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	}
@@ -140,7 +149,7 @@ func (c *shimmed) end(t *testing.T) (code int, kinds []Kind, out string) {
 	}
 	for r := range c.reports {
 		switch r.Kind {
-		case Started:
+		case Ready, Started:
 		case Over:
 			return r.N, kinds, string(text)
 		default:
@@ -277,6 +286,22 @@ func TestPassesThrough(t *testing.T) {
 	want := "zero one line mark /\nerr\n"
 	if code != 0 || out != want {
 		t.Errorf("exit %d: got %q, want %q", code, out, want)
+	}
+}
+
+// TestNothingBeforeGo: without the word nothing is started; the next command may come.
+func TestNothingBeforeGo(t *testing.T) {
+	c := launch(t)
+	c.prepare(t, script("echo started"))
+	if _, err := c.socket.Write([]byte(OrderStop)); err != nil {
+		t.Fatal(err)
+	}
+	if code, kinds, out := c.end(t); code != 126 || len(kinds) > 0 || out != "" {
+		t.Errorf("exit %d after %v: %q", code, kinds, out)
+	}
+	c.run(t, script("echo started"))
+	if code, _, out := c.end(t); code != 0 || out != "started\n" {
+		t.Errorf("exit %d: %q", code, out)
 	}
 }
 

@@ -90,6 +90,12 @@ func (s *supervisor) supervise(o *runOrder, broken error, heard signals, orders 
 		s.report(Broken, broken.Error())
 		return 126
 	}
+	announce(s.attempt())
+	defer announce("")
+	s.report(Ready, "0")
+	if !s.mayGo(orders) {
+		return 126
+	}
 	if s.Until != 0 && s.clock() >= s.Until {
 		s.report(Deadline, "0")
 		return 126
@@ -102,6 +108,17 @@ func (s *supervisor) supervise(o *runOrder, broken error, heard signals, orders 
 		return 126
 	}
 	return s.loop(heard, orders)
+}
+
+// mayGo waits for the word to start the command. Any other word, and that of one who is gone, is against it.
+func (s *supervisor) mayGo(orders <-chan order) bool {
+	for o := range orders {
+		if !strings.HasPrefix(o.text, orderUntil) {
+			return o.text == OrderGo
+		}
+		s.obey(o.text, true)
+	}
+	return false
 }
 
 // start starts the command, and lets go of its streams: their end is to be that of the command and what it starts.
