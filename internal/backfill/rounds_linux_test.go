@@ -3,14 +3,12 @@ package backfill_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +25,7 @@ import (
 var (
 	roundsWanted = flag.Int("rounds", 4, "how many rounds TestRounds plays")
 	roundSeed    = flag.Uint64("roundseed", 0, "repeats the choices of TestRounds; 0: others each time")
-	roundsAtOnce = flag.Int("roundsatonce", 8, "how many rounds TestRounds plays at the same time")
+	roundsAtOnce = flag.Int("roundsatonce", 12, "how many rounds TestRounds plays at the same time")
 )
 
 // roundTTL is for how long leases are granted in a round: not long, since what is suspended is to lose its own.
@@ -194,7 +192,7 @@ func (r *round) changed() {
 func (r *round) journal() []entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lines[:len(r.lines):len(r.lines)]
+	return slices.Clip(r.lines)
 }
 
 // await waits until something is so, all that was launched has ended, or the limit has passed. It tells which: whether it is so.
@@ -235,8 +233,6 @@ type launched struct {
 	out  bytes.Buffer // of both streams
 	done chan struct{}
 	exit int
-	// acked are the partitions that it was to leave alone, since they had been acknowledged.
-	acked map[string]bool
 }
 
 // command prepares a headway process of the round.
@@ -285,130 +281,15 @@ func (l *launched) ended() bool {
 	}
 }
 
-var runID = regexp.MustCompile(`run (r-[a-z0-9]+)\b`)
-
 // wait waits for its end.
 func (l *launched) wait(r *round) {
 	select {
 	case <-l.done:
 	case <-time.After(time.Minute):
+		_ = l.Process.Signal(syscall.SIGQUIT) // it tells what it waits for
+		<-l.done
 		r.dumpTree()
 		r.Fatalf("%v does not end", l.args)
-	}
-}
-
-// run is the run's id, once the process has ended; "" where it had none.
-func (l *launched) run() string {
-	<-l.done
-	if m := runID.FindSubmatch(l.out.Bytes()); m != nil {
-		return string(m[1])
-	}
-	return ""
-}
-
-// A victim is a process that is held, so that nobody else who has its number is ever meant.
-type victim struct {
-	pid, fd int
-	what    string
-}
-
-// hold takes hold of a process of the round; nil if there is none.
-func (r *round) holdProcess(what string, pid int) *victim {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil
-	}
-	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil || !bytes.Contains(environ, []byte(r.mark)) {
-		_ = unix.Close(fd)
-		return nil
-	}
-	return &victim{pid, fd, what}
-}
-
-func (r *round) send(v *victim, s syscall.Signal) {
-	err := unix.PidfdSendSignal(v.fd, s, nil, 0)
-	r.note("%s of %s %d: %v", unix.SignalName(s), v.what, v.pid, err)
-}
-
-// kill kills a process.
-func (r *round) kill(what string, pid int) {
-	if v := r.holdProcess(what, pid); v != nil {
-		r.told.count("kill " + what)
-		r.send(v, syscall.SIGKILL)
-		_ = unix.Close(v.fd)
-	}
-}
-
-// freeze suspends a process until it is thawed.
-func (r *round) freeze(what string, pid int) {
-	if v := r.holdProcess(what, pid); v != nil {
-		r.told.count("suspend " + what)
-		r.send(v, syscall.SIGSTOP)
-		r.frozen = append(r.frozen, v)
-	}
-}
-
-// thaw lets all go on that are suspended.
-func (r *round) thaw() {
-	for _, v := range r.frozen {
-		r.send(v, syscall.SIGCONT)
-		_ = unix.Close(v.fd)
-	}
-	r.frozen = nil
-}
-
-// order gives an order on the command line, beside what goes on. Whom it is for may have ended.
-func (r *round) order(args ...string) {
-	r.told.count(args[0])
-	c := r.command(args...)
-	r.note("order: %s", strings.Join(args, " "))
-	r.others.Go(func() {
-		out, err := c.CombinedOutput()
-		r.note("order %s: %d: %s", strings.Join(args, " "), exitOf(err), bytes.TrimSpace(out))
-		if code := exitOf(err); code != 0 && code != 2 {
-			r.Errorf("headway %v: exit %d: %s", args, code, out)
-		}
-	})
-}
-
-// marked are the processes of the round that attempts have started.
-func (r *round) marked() []int {
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		r.Fatal(err)
-	}
-	var out []int
-	for _, file := range files {
-		environ, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(environ, []byte(r.mark)) || !bytes.Contains(environ, []byte("HEADWAY_ATTEMPT=")) {
-			continue
-		}
-		if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
-			out = append(out, pid)
-		}
-	}
-	return out
-}
-
-// noOrphans wants that nothing of what attempts have started still runs. A process that has been killed may need a moment to end.
-func (r *round) noOrphans() {
-	limit, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	for _, pid := range r.marked() {
-		v := r.holdProcess("what is left", pid)
-		if v == nil {
-			continue
-		}
-		n := 0
-		for n == 0 && limit.Err() == nil {
-			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(v.fd), Events: unix.POLLIN}}, 50)
-		}
-		if n != 1 {
-			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			r.Errorf("process %d is left: %q", pid, line)
-		}
-		_ = unix.Close(v.fd)
 	}
 }
 
@@ -421,7 +302,7 @@ func (r *round) endAll() {
 		}
 		<-l.done
 	}
-	for _, pid := range r.marked() {
+	for _, pid := range r.marked("HEADWAY_ATTEMPT=") {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	r.others.Wait()

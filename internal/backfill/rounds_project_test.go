@@ -28,7 +28,7 @@ func roundCommand() error {
 	}
 	stage := os.Getenv("HEADWAY_STAGING_TABLE")
 	_, err = db.Exec("create or replace table " + stage + " (day date, n integer, attempt varchar)")
-	for _, day := range strings.Split(os.Getenv("HEADWAY_PARTITIONS"), ",") {
+	for day := range strings.SplitSeq(os.Getenv("HEADWAY_PARTITIONS"), ",") {
 		say("begin", day)
 		for n := range 3 {
 			_, rowErr := db.Exec(fmt.Sprintf("insert into %s values ('%s', %d, '%s')", stage, day, n, os.Getenv("HEADWAY_ATTEMPT")))

@@ -3,6 +3,7 @@ package backfill_test
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -118,42 +119,45 @@ func (s *scripts) exec(q *request, policy ...string) *launched {
 		policy = []string{"--on-conflict", pick(s.round, "fail", "wait", "trim", "yield", "preempt", "preempt"), "--wait-timeout", "20s"}
 	}
 	args = append(args, policy...)
-	acked := map[string]bool{}
 	if q.begun {
 		args = append(args, "--resume")
-		acked = s.acknowledged(q)
 	}
 	q.begun = true
-	l := s.launch(pick(s.round, "plain", "family", "family", "stubborn family"), append(args, "--", "sh", "job.sh")...)
-	l.acked = acked
-	return l
+	return s.launch(pick(s.round, "plain", "family", "family", "stubborn family"), append(args, "--", "sh", "job.sh")...)
 }
 
 func pick[V any](r *round, from ...V) V { return from[r.random.IntN(len(from))] }
 
-// acknowledged is what the runs of a request have published.
-func (s *scripts) acknowledged(q *request) map[string]bool {
-	out := map[string]bool{}
-	runs, err := s.open().Runs(s.Context(), ledger.RunFilter{Limit: 1000})
+// onceDone wants that no resumed exec did a partition again that the execs of the same request had published, unless somebody had begun to write it
+// since.
+func (s *scripts) onceDone() {
+	attempts, err := s.open().Attempts(s.Context(), ledger.AttemptFilter{})
 	if err != nil {
 		s.Fatal(err)
 	}
+	runs, err := s.led.Runs(s.Context(), ledger.RunFilter{Limit: 1000})
+	if err != nil {
+		s.Fatal(err)
+	}
+	slices.SortFunc(attempts, func(a, b ledger.AttemptRecord) int { return int(a.Token - b.Token) })
+	asked := map[ledger.RunID]string{}
+	resumed := map[ledger.RunID]bool{}
 	for _, run := range runs {
-		if len(run.Sets) == 0 || !strings.Contains(run.Command, fmt.Sprintf("--from %s --to %s ", day(q.from), day(q.to))) {
-			continue
-		}
-		attempts, err := s.led.Attempts(s.Context(), ledger.AttemptFilter{Run: run.ID})
-		if err != nil {
-			s.Fatal(err)
-		}
-		for _, a := range attempts {
-			for p := range a.Published.Partitions() {
-				out[calendar.Axis{Grain: calendar.Day, Zone: "UTC"}.ID(p)] = true
+		asked[run.ID] = rangeOf.FindString(run.Command)
+		resumed[run.ID] = strings.Contains(run.Command, " --resume")
+	}
+	last := map[calendar.Partition]ledger.AttemptRecord{} // who began with a partition last
+	for _, a := range attempts {
+		for p := range a.Set.Partitions() {
+			if was, ok := last[p]; ok && resumed[a.Run] && asked[a.Run] == asked[was.Run] && was.Published.Contains(p) {
+				s.Errorf("attempt %s of %s, which resumed, did partition %d again, which attempt %s of %s had published", a.ID, a.Run, p, was.ID, was.Run)
 			}
+			last[p] = a
 		}
 	}
-	return out
 }
+
+var rangeOf = regexp.MustCompile(`--from \S+ --to \S+`)
 
 // finish resumes what was asked for, one after the other, and looks at everything.
 func (s *scripts) finish() {
@@ -161,9 +165,7 @@ func (s *scripts) finish() {
 		if !q.begun {
 			continue
 		}
-		before := s.acknowledged(q)
 		l := s.launch("plain", "exec", "--table", "t", "--from", day(q.from), "--to", day(q.to), "--resume", "--", "sh", "job.sh")
-		l.acked = before
 		l.wait(s.round)
 		if l.exit != 0 {
 			s.Errorf("resuming %s..%s: exit %d\n%s", day(q.from), day(q.to), l.exit, l.out.Bytes())
@@ -177,13 +179,7 @@ func (s *scripts) finish() {
 	}
 	s.noOrphans()
 	s.superseded()
-	for _, l := range s.launched {
-		for _, e := range s.journal() {
-			if e.kind == "begin" && e.run == l.run() && l.acked[e.partitions[0]] {
-				s.Errorf("%v did %s again, which had been acknowledged", l.args, e)
-			}
-		}
-	}
+	s.onceDone()
 	s.audited()
 	for _, x := range s.leases() {
 		s.Errorf("lease %s of run %s is left", x.ID, x.Run)
@@ -217,11 +213,11 @@ func partitionOf(t testing.TB, n int) calendar.Partition {
 
 // done wants that all of a request stands, and nothing of it is in doubt.
 func (s *scripts) done(q *request) {
-	runs, err := s.open().Runs(s.Context(), ledger.RunFilter{Limit: 1})
-	if err != nil || len(runs) == 0 || len(runs[0].Sets) == 0 {
-		s.Fatal(runs, err)
+	attempts, err := s.open().Attempts(s.Context(), ledger.AttemptFilter{Limit: 1})
+	if err != nil || len(attempts) == 0 {
+		s.Fatal(attempts, err)
 	}
-	key := runs[0].Sets[0].Table
+	key := attempts[0].Table
 	snapshot, err := s.led.Snapshot(s.Context(), []string{key})
 	if err != nil {
 		s.Fatal(err)

@@ -118,7 +118,7 @@ var layers = map[string]layer{
 			"internal/ledger", "internal/warehouse", "internal/executor", "internal/executor/command", "internal/executor/query",
 			"internal/dispatch", "internal/dispatch/local", "internal/worker",
 		},
-		tests:   append([]string{"internal/bootclock", "internal/executor/shim", "internal/league", "examples/nba", "github.com/duckdb/duckdb-go"}, drivers...),
+		tests:   append([]string{"internal/bootclock", "internal/executor/shim", "internal/league", "examples/nba", "github.com/duckdb/duckdb-go", "golang.org/x/sys"}, drivers...),
 		modules: []string{"golang.org/x/sync"},
 	},
 
