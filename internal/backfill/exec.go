@@ -24,6 +24,8 @@ type execRequest struct {
 	// Guarantee is what the run promises, also once the project says otherwise: staged or guarded.
 	Guarantee string       `json:"guarantee"`
 	Of        ledger.RunID `json:"of,omitempty"` // the run whose rest it does
+	// Resumes: it does a rest, also where nobody had begun when it asked: who was about to may have been stored before it.
+	Resumes bool `json:"resumes,omitempty"`
 	How       execHow      `json:"how"`
 }
 
@@ -66,7 +68,7 @@ func (c *Coordinator) Exec(ctx context.Context, sight *Sight, sets map[string]ca
 		if of == "" && opts.OnNothingToResume != nil {
 			opts.OnNothingToResume()
 		}
-		req.Of = of
+		req.Of, req.Resumes = of, true
 		some := false
 		for name := range sets {
 			sets[name] = sets[name].Minus(done[name])
@@ -173,7 +175,7 @@ func (c *Coordinator) doneOf(ctx context.Context, req execRequest) (ledger.RunID
 		for name, set := range published {
 			done[name] = done[name].Union(set)
 		}
-		if was.Of == "" {
+		if was.Of == "" && !was.Resumes {
 			break
 		}
 	}
@@ -200,7 +202,7 @@ func doubtful(h *history.Table) calendar.Set {
 
 // same reports whether two requests are for the same work, whatever run's rest it is.
 func (r execRequest) same(other execRequest) bool {
-	other.Of, other.How = r.Of, r.How
+	other.Of, other.Resumes, other.How = r.Of, r.Resumes, r.How
 	a, errA := json.Marshal(r)
 	b, errB := json.Marshal(other)
 	return errA == nil && errB == nil && bytes.Equal(a, b)
