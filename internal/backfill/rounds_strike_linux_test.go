@@ -42,11 +42,13 @@ func (r *round) strike() bool {
 	switch r.random.IntN(14) {
 	case 0:
 		r.kill("headway", headway)
-	case 12:
+	case 12: // a script that is suspended does not end by itself
+		r.freeze("script", last.script)
 		works := r.works(last.run)
 		r.kill("headway", parent)
 		r.allEnd(works, "killed")
 	case 13:
+		r.freeze("script", last.script)
 		works := r.works(last.run)
 		r.freeze("headway", parent)
 		r.allEnd(works, "suspended")
