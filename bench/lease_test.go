@@ -4,14 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite"
 
 	"github.com/headway-data/headway/internal/calendar"
@@ -21,16 +19,18 @@ import (
 // What is promised of acquiring: the slowest of a hundred takes at most so long.
 const acquireGoal = time.Millisecond
 
-// The leases that are live meanwhile, and how many more are acquired and released, one after the other.
+// The leases that are live meanwhile, and how many more are acquired and released, one after the other, in so many turns with the others.
 const (
 	liveLeases   = 100_000
 	leaseRounds  = 3_000
+	leaseTurns   = 10
 	filledAtOnce = 64
 )
 
-// BenchmarkLease acquires and releases among 100,000 live leases of one table, beside what it is made of: a file lock, which excludes without
-// remembering, and a transaction of SQLite that writes one row and is as durable. The three take turns, so that what else the machine does
-// falls on all alike.
+// BenchmarkLease acquires and releases among 100,000 live leases of one table, beside what people use instead and what it is made of: flock(1)
+// around a command that does nothing, which excludes without remembering; a transaction of SQLite that inserts a row and one that deletes it, as
+// durable; and a PostgreSQL exclusion constraint over as many rows, where there is a server. All take turns, so that what else the machine does falls
+// on all alike.
 func BenchmarkLease(b *testing.B) {
 	l, err := openLedger(b.Context(), filepath.Join(b.TempDir(), "state.db"))
 	if err != nil {
@@ -38,24 +38,33 @@ func BenchmarkLease(b *testing.B) {
 	}
 	defer l.Close() //nolint:errcheck // thrown away
 	fillLeases(b, l)
-	bare, flock := newBare(b), newFlock(b)
+	bare, lock, server := newBare(b), tool(b, "flock"), newExclusion(b)
+	lockFile := filepath.Join(b.TempDir(), "lock")
 	for b.Loop() {
-		var acquire, release, lock, row durations
-		for i := range leaseRounds {
-			id := ledger.LeaseID(fmt.Sprintf("l-%d-%d", b.N, i))
-			day := calendar.Partition(2*(i*7919%liveLeases) + 1) // between two that are live
-			acquire.time(b, func() error {
-				_, err := l.Acquire(b.Context(), leaseOf(id, day))
-				return err
-			})
-			release.time(b, func() error { return l.Release(b.Context(), id, nil) })
-			row.time(b, func() error { return bare(i) })
-			lock.time(b, flock)
+		var acquire, release, insert, remove, locked, excluded durations
+		for turn := range leaseTurns {
+			for i := turn * leaseRounds / leaseTurns; i < (turn+1)*leaseRounds/leaseTurns; i++ {
+				id := ledger.LeaseID(fmt.Sprintf("l-%d-%d", b.N, i))
+				day := calendar.Partition(2*(i*7919%liveLeases) + 1) // between two that are live
+				acquire.time(b, func() error {
+					_, err := l.Acquire(b.Context(), leaseOf(id, day))
+					return err
+				})
+				release.time(b, func() error { return l.Release(b.Context(), id, nil) })
+				insert.time(b, func() error { return bare.insert(i) })
+				remove.time(b, func() error { return bare.remove(i) })
+				if lock != "" && i%leaseTurns == 0 {
+					locked.time(b, func() error { _, err := call(b.Context(), nil, lock, lockFile, "true"); return err })
+				}
+			}
+			excluded = append(excluded, server.rounds(b, leaseRounds/leaseTurns)...)
 		}
 		acquire.report(b, "acquire")
 		release.report(b, "release")
-		row.report(b, "row")
-		lock.report(b, "flock")
+		insert.report(b, "insert")
+		remove.report(b, "delete")
+		locked.report(b, "flock")
+		excluded.report(b, "exclude")
 		b.ReportMetric(float64(acquire.at(99))/float64(acquireGoal), "of-1ms")
 	}
 }
@@ -83,8 +92,10 @@ func fillLeases(b *testing.B, l ledger.Ledger) {
 	wg.Wait()
 }
 
-// newBare gives a transaction that writes one row, durable as the ledger's.
-func newBare(b *testing.B) func(i int) error {
+// A bareTable is SQLite without a ledger, as durable.
+type bareTable struct{ inserting, removing *sql.Stmt }
+
+func newBare(b *testing.B) *bareTable {
 	b.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "bare.db")+"?_pragma=busy_timeout(1000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)")
 	if err != nil {
@@ -92,34 +103,28 @@ func newBare(b *testing.B) func(i int) error {
 	}
 	b.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(b.Context(), "CREATE TABLE lease (id INTEGER PRIMARY KEY, start INTEGER NOT NULL)"); err != nil {
+	if _, err := db.ExecContext(b.Context(), "CREATE TABLE lease (start INTEGER PRIMARY KEY)"); err != nil {
 		b.Fatal(err)
 	}
-	insert, err := db.PrepareContext(b.Context(), "INSERT INTO lease (start) VALUES (?)")
-	if err != nil {
-		b.Fatal(err)
+	prepare := func(query string) *sql.Stmt {
+		s, err := db.PrepareContext(b.Context(), query)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = s.Close() })
+		return s
 	}
-	b.Cleanup(func() { _ = insert.Close() })
-	return func(i int) error {
-		_, err := insert.ExecContext(b.Context(), i)
-		return err
-	}
+	return &bareTable{prepare("INSERT INTO lease (start) VALUES (?)"), prepare("DELETE FROM lease WHERE start = ?")}
 }
 
-// newFlock gives a lock and unlock of a file.
-func newFlock(b *testing.B) func() error {
-	b.Helper()
-	f, err := os.Create(filepath.Join(b.TempDir(), "lock"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = f.Close() })
-	return func() error {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			return err
-		}
-		return unix.Flock(int(f.Fd()), unix.LOCK_UN)
-	}
+func (t *bareTable) insert(i int) error {
+	_, err := t.inserting.Exec(i)
+	return err
+}
+
+func (t *bareTable) remove(i int) error {
+	_, err := t.removing.Exec(i)
+	return err
 }
 
 // durations are how long each of many calls took.
@@ -142,6 +147,9 @@ func (d *durations) at(percent int) time.Duration {
 
 func (d *durations) report(b *testing.B, name string) {
 	b.Helper()
+	if len(*d) == 0 {
+		return // it was left out, by name
+	}
 	b.ReportMetric(float64(d.at(50).Nanoseconds())/1000, name+"-p50-us")
 	b.ReportMetric(float64(d.at(99).Nanoseconds())/1000, name+"-p99-us")
 }
