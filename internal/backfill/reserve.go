@@ -163,6 +163,7 @@ func (r *runner) keep(ctx context.Context) (context.Context, func()) {
 			default:
 			}
 			r.tellRest(ctx)
+			r.giveBack(ctx)
 			if why := r.askedToStop(ctx); why != nil {
 				cancel(why)
 				return

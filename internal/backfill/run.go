@@ -92,6 +92,8 @@ type runner struct {
 	telling sync.Mutex               // over record while the run works, and what follows
 	told    time.Time                // when the progress was stored last
 	untold  bool                     // there is something that was not
+	giving  *giving                  // what of the lease can be given back
+	given   map[string]calendar.Set  // what has been; of the goroutine that keeps the lease
 	ended   int                      // partitions of chunks that have ended
 	partly  map[ledger.AttemptID]int // partitions that attempts under way have done
 	stopped run.Stop                 // why the run was to stop from outside; zero if nobody wanted that
@@ -108,7 +110,7 @@ type runner struct {
 func (c *Coordinator) Run(ctx context.Context, sight *Sight, p *plan.Plan, opts RunOptions) (*Report, error) {
 	r := &runner{
 		Coordinator: c, opts: opts, sight: sight, plan: p, metrics: newMetrics(), noted: map[string]calendar.Set{}, checked: map[string]int{},
-		pauses: make(chan bool, 1), partly: map[ledger.AttemptID]int{},
+		pauses: make(chan bool, 1), partly: map[ledger.AttemptID]int{}, given: map[string]calendar.Set{},
 	}
 	if opts.AllowDowngrade && opts.Reason == "" {
 		return nil, &InputError{What: "older code replaces newer content only for a reason", Next: "say it with --reason \"…\""}
@@ -262,6 +264,9 @@ func (r *runner) work(ctx context.Context) error {
 	if err := r.recheck(ctx); err != nil {
 		return err
 	}
+	r.telling.Lock()
+	r.giving = newGiving(chunks)
+	r.telling.Unlock()
 	w := r.worker()
 	if r.opts.Done != nil {
 		done, err := r.opts.Done(ctx)
@@ -276,7 +281,7 @@ func (r *runner) work(ctx context.Context) error {
 	dispatcher := &local.Dispatcher{Log: r.Log, Pauses: r.pauses}
 	return dispatcher.Run(ctx, r.machine, r.heard(w.Do), func(e run.Event) {
 		seq++
-		r.tell(ctx)
+		r.tell(ctx, e)
 		if r.opts.OnEvent != nil {
 			r.opts.OnEvent(seq, e, r.machine)
 		}
@@ -287,9 +292,12 @@ func (r *runner) work(ctx context.Context) error {
 const tellEvery = time.Second
 
 // tell stores how far the run is, now and then.
-func (r *runner) tell(ctx context.Context) {
+func (r *runner) tell(ctx context.Context, e run.Event) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
+	if e.Kind == run.Finished {
+		r.giving.ended(e.Chunk)
+	}
 	if r.machine.State().Ended() {
 		return
 	}
