@@ -113,7 +113,7 @@ func startPostgres(b *testing.B) string {
 		return ""
 	}
 	bin := filepath.Dir(slices.Max(found))
-	dir, err := os.MkdirTemp("", "headway-pg-") // a short name: it holds a socket
+	dir, err := os.MkdirTemp("", "headway-pg-") //nolint:usetesting // a short name: it holds a socket
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func startPostgres(b *testing.B) string {
 		uid, _ := strconv.ParseUint(u.Uid, 10, 32)
 		gid, _ := strconv.ParseUint(u.Gid, 10, 32)
 		as.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		if err := os.Chown(dir, int(uid), int(gid)); err != nil { //nolint:gosec // a user's number
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 			b.Fatal(err)
 		}
 	}

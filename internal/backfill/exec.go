@@ -25,8 +25,8 @@ type execRequest struct {
 	Guarantee string       `json:"guarantee"`
 	Of        ledger.RunID `json:"of,omitempty"` // the run whose rest it does
 	// Resumes: it does a rest, also where nobody had begun when it asked: who was about to may have been stored before it.
-	Resumes bool `json:"resumes,omitempty"`
-	How       execHow      `json:"how"`
+	Resumes bool    `json:"resumes,omitempty"`
+	How     execHow `json:"how"`
 }
 
 // execHow is how the work is done, for whoever does it again.

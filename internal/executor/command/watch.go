@@ -49,7 +49,10 @@ func (p *process) start(ctx context.Context, stdin, stdout, stderr *os.File) (*w
 		return nil, fmt.Errorf("the process that supervises the command of %s cannot be told to run it: %w", p.table, err)
 	}
 	w := &watch{process: p, path: program.Path, by: by, changed: changed}
-	return w, w.confirmed(ctx)
+	if err := w.confirmed(ctx); err != nil {
+		return w, err
+	}
+	return w, nil
 }
 
 // confirmed gives the shim the word to start the command, once it can be found by its mark: whoever has taken the partitions before that is heard of
