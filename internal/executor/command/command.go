@@ -128,12 +128,15 @@ func (e *Executor) ProduceAll(ctx context.Context, ts []executor.Task) ([]execut
 	if j.own, err = e.environment(ts[0]); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(e.options.TempDir, "headway-")
+	report, err := os.CreateTemp(e.options.TempDir, "headway-*.jsonl")
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the report of %s: %w", j.name(), err)
+		return nil, fmt.Errorf("make the report of %s: %w", j.name(), err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it lies in the system's folder for what may be left behind
-	j.report, j.out = dir+"/report.jsonl", newOutput(ts[j.acting].Log, e.options.MaxOutput)
+	defer os.Remove(report.Name()) //nolint:errcheck // it lies in the system's folder for what may be left behind
+	if err := report.Close(); err != nil {
+		return nil, fmt.Errorf("make the report of %s: %w", j.name(), err)
+	}
+	j.report, j.out = report.Name(), newOutput(ts[j.acting].Log, e.options.MaxOutput)
 	if s := e.options.Streams; s != nil {
 		j.out.err = s.Err
 	}
@@ -206,9 +209,6 @@ func (j *job) discard(ctx context.Context, i int) {
 // run runs the command for each range while the store is lent out, and gathers what became of the partitions.
 func (j *job) run(ctx context.Context) ([]executor.Product, error) {
 	parts := partsOf(j.tasks[0].Table, j.set, j.expected)
-	if err := os.WriteFile(j.report, nil, 0o600); err != nil {
-		return nil, fmt.Errorf("make the report of %s: %w", j.name(), err)
-	}
 	failures := make([]error, len(parts))
 	end := j.follow()
 	defer end()

@@ -175,8 +175,8 @@ func TestEnvironment(t *testing.T) {
 	}
 	if path := got["HEADWAY_REPORT"]; path == "" || !filepath.IsAbs(path) {
 		t.Errorf("HEADWAY_REPORT is %q", path)
-	} else if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the report's folder is left: %v", err)
+	} else if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the report is left: %v", err)
 	}
 }
 
