@@ -140,16 +140,20 @@ func (s *scripts) onceDone() {
 		s.Fatal(err)
 	}
 	slices.SortFunc(attempts, func(a, b ledger.AttemptRecord) int { return int(a.Token - b.Token) })
-	asked := map[ledger.RunID]string{}
+	work := map[ledger.RunID]string{} // an exec that does not resume begins a work anew
 	resumed := map[ledger.RunID]bool{}
-	for _, run := range runs {
-		asked[run.ID] = rangeOf.FindString(run.Command)
-		resumed[run.ID] = strings.Contains(run.Command, " --resume")
+	begun := map[string]int{}
+	for _, run := range slices.Backward(runs) { // oldest first
+		asked := rangeOf.FindString(run.Command)
+		if resumed[run.ID] = strings.Contains(run.Command, " --resume"); !resumed[run.ID] {
+			begun[asked]++
+		}
+		work[run.ID] = fmt.Sprint(asked, begun[asked])
 	}
 	last := map[calendar.Partition]ledger.AttemptRecord{} // who began with a partition last
 	for _, a := range attempts {
 		for p := range a.Set.Partitions() {
-			if was, ok := last[p]; ok && resumed[a.Run] && asked[a.Run] == asked[was.Run] && was.Published.Contains(p) {
+			if was, ok := last[p]; ok && resumed[a.Run] && work[a.Run] == work[was.Run] && was.Published.Contains(p) {
 				s.Errorf("attempt %s of %s, which resumed, did partition %d again, which attempt %s of %s had published", a.ID, a.Run, p, was.ID, was.Run)
 			}
 			last[p] = a

@@ -42,16 +42,8 @@ func (r *round) strike() bool {
 	switch r.random.IntN(14) {
 	case 0:
 		r.kill("headway", headway)
-	case 12: // a script that is suspended does not end by itself
-		r.freeze("script", last.script)
-		works := r.works(last.run)
-		r.kill("headway", parent)
-		r.allEnd(works, "killed")
-	case 13:
-		r.freeze("script", last.script)
-		works := r.works(last.run)
-		r.freeze("headway", parent)
-		r.allEnd(works, "suspended")
+	case 12, 13:
+		return r.strikeAlone(last, parent)
 	case 1, 2:
 		r.kill("shim", last.shim)
 	case 3:
@@ -186,8 +178,8 @@ func (r *round) allEnd(works []*victim, happened string) {
 	defer cancel()
 	for _, v := range works {
 		n := 0
-		for n == 0 && limit.Err() == nil {
-			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(v.fd), Events: unix.POLLIN}}, 50)
+		for n != 1 && limit.Err() == nil {
+			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(v.fd), Events: unix.POLLIN}}, 50) // the runtime interrupts it now and then
 		}
 		if n != 1 {
 			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", v.pid))
@@ -206,6 +198,26 @@ func (r *round) noOrphans() {
 		}
 	}
 	r.allEnd(left, "gone")
+}
+
+// strikeAlone kills or suspends a headway while its script is suspended, which so does not end by itself: its shim is to see to it.
+func (r *round) strikeAlone(last entry, headway int) bool {
+	r.thaw() // a shim, perhaps
+	v := r.holdProcess("headway", headway)
+	if v == nil {
+		return false // it was killed, and perhaps its shim, too
+	}
+	_ = unix.Close(v.fd)
+	r.freeze("script", last.script)
+	works := r.works(last.run)
+	if r.random.IntN(2) == 0 {
+		r.kill("headway", headway)
+		r.allEnd(works, "killed")
+	} else {
+		r.freeze("headway", headway)
+		r.allEnd(works, "suspended")
+	}
+	return true
 }
 
 // parentOf is the parent of a process; 0 when it is gone.
