@@ -177,12 +177,15 @@ func TestDeadlineOver(t *testing.T) {
 
 // TestShimKilled: who kills the shim kills the command with all that it has started, whatever session or parent it has by now.
 func TestShimKilled(t *testing.T) {
-	for program, want := range map[string]string{"killshim": "that supervised it was", "killshimfamily": "that supervised it was", "killshimafter": ""} {
+	for program, want := range map[string]string{
+		"killshim": "that supervised it was", "killshimfamily": "that supervised it was", "killshimafter": "that supervised it was",
+	} {
 		l := newLeash(t)
 		one := task(t, set(5), program, l.path)
 		one.Attempt = filepath.Base(l.path) + program // its mark, which nobody else has
 		_, _, _, err := produce(t, &store{}, one, Options{Environ: marking(l), Drain: time.Minute})
-		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+		// Whether a shim that is killed when its command has just ended could still say so is luck.
+		if after := program == "killshimafter"; err == nil && !after || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", program, err)
 		}
 		if left := marked(t, marks(l)); len(left) > 0 {
