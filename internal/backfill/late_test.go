@@ -470,11 +470,12 @@ func TestRule7_TakenWhileItSlept(t *testing.T) {
 	s := newProof(t, folder(t))
 	synctest.Test(t, func(t *testing.T) {
 		s.with(t, func(c *backfill.Coordinator) {
-			began, slept := time.Now(), time.Duration(0)
-			c.Boot = func() time.Duration { return time.Since(began) + slept }
+			began := time.Now()
+			var slept atomic.Int64
+			c.Boot = func() time.Duration { return time.Since(began) + time.Duration(slept.Load()) }
 			daily := c.Tables["daily"]
 			daily.Executor = failing(func() error {
-				slept = time.Hour
+				slept.Store(int64(time.Hour))
 				_, err := c.Ledger.Acquire(t.Context(), ledger.LeaseRequest{
 					ID: "l-fix", Run: "r-fix", Class: ledger.ClassFix, Holder: c.Holder, TTL: time.Hour, Settles: true, Preempt: true,
 					Writes: []ledger.Claim{{Table: daily.Key, Axis: daily.Axis, Set: calendar.All()}},

@@ -101,7 +101,11 @@ func openLedger(ctx context.Context, url, dir string, readOnly bool) (ledger.Led
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	return sqlite.Open(ctx, path, sqlite.Options{ReadOnly: readOnly})
+	l, err := sqlite.Open(ctx, path, sqlite.Options{ReadOnly: readOnly})
+	if err != nil {
+		return nil, err // and no ledger that is none
+	}
+	return l, nil
 }
 
 // patience is how long a command waits for a database file that another process has open which takes no turns.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,9 @@ func (*tree) gone() bool { return true }
 func (*tree) signal(s syscall.Signal) int {
 	self := os.Getpid()
 	all, err := descendants(self)
+	if s == syscall.SIGKILL {
+		killChildren(self)
+	}
 	if err != nil {
 		return 0
 	}
@@ -63,6 +67,42 @@ func (*tree) signal(s syscall.Signal) int {
 		}
 	}
 	return n
+}
+
+// killChildren kills this process's own children, again and again while there are some that live: who has lost a parent comes back to it, and
+// one that forks and ends before all processes of a busy machine can be listed is met here, where a few are. Where the kernel does not tell
+// (CONFIG_PROC_CHILDREN) it does nothing.
+func killChildren(self int) {
+	const rounds = 200
+	for range rounds {
+		lists, err := filepath.Glob("/proc/self/task/*/children")
+		if err != nil {
+			return
+		}
+		living := false
+		for _, list := range lists {
+			text, err := os.ReadFile(list) //nolint:gosec // of this process
+			if err != nil {
+				continue
+			}
+			for word := range strings.FieldsSeq(string(text)) {
+				pid, err := strconv.Atoi(word)
+				if err != nil {
+					continue
+				}
+				if p, ok := look(pid); ok && !p.dead {
+					living = true
+					if p.group != self {
+						_ = syscall.Kill(-p.group, syscall.SIGKILL)
+					}
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+		}
+		if !living {
+			return
+		}
+	}
 }
 
 // Under reports whether a command of a process of this machine may still run: whether the process has a descendant that lives and is no child of

@@ -97,8 +97,9 @@ func (w *Warehouse) get(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.place, t.asked, t.quit = p, false, make(chan struct{})
-	t.watching.Go(func() { w.watch(ctx, p, t.quit) })
+	quit := make(chan struct{})
+	t.place, t.asked, t.quit = p, false, quit
+	t.watching.Go(func() { w.watch(ctx, p, quit) })
 	return nil
 }
 
