@@ -173,7 +173,8 @@ func (s *supervisor) loop(heard signals, orders <-chan order) int {
 
 // reap takes note of what has ended, and reports whether nothing is left.
 func (s *supervisor) reap() (nothing bool) {
-	for {
+	const most = 256 // then it is looked whether something is due: a command may fork and end as fast as this takes note of it
+	for range most {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
 		switch {
@@ -190,6 +191,8 @@ func (s *supervisor) reap() (nothing bool) {
 			}
 		}
 	}
+	s.pause = shortest
+	return false
 }
 
 // act does what is due, and gives the time after which to look again.

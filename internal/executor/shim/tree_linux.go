@@ -73,8 +73,8 @@ func (*tree) signal(s syscall.Signal) int {
 // one that forks and ends before all processes of a busy machine can be listed is met here, where a few are. Where the kernel does not tell
 // (CONFIG_PROC_CHILDREN) it does nothing.
 func killChildren(self int) {
-	const rounds = 200
-	for range rounds {
+	const rounds, quiet = 200, 10 // so many at most, and so many after the last that lived: between two there may be a moment without any
+	for i, calm := 0, 0; i < rounds && calm < quiet; i++ {
 		lists, err := filepath.Glob("/proc/self/task/*/children")
 		if err != nil {
 			return
@@ -99,8 +99,8 @@ func killChildren(self int) {
 				}
 			}
 		}
-		if !living {
-			return
+		if calm++; living {
+			calm = 0
 		}
 	}
 }
